@@ -1,0 +1,1 @@
+"""Tensors only: warps, flow, registration, compositing algebra, filters."""

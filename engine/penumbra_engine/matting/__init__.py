@@ -1,0 +1,1 @@
+"""Matting solvers and foreground estimation: one algorithm a file."""

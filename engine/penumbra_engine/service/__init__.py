@@ -1,0 +1,1 @@
+"""HTTP API, job queue and worker processes. It knows nothing of pixels."""

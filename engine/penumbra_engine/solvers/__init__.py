@@ -1,0 +1,1 @@
+"""The nodes as pipelines: a shot in, layers out, progress yielded. They know nothing of HTTP."""

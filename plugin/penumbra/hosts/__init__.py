@@ -1,0 +1,1 @@
+"""One module a host: everything that touches its Python API."""

@@ -1,0 +1,217 @@
+"""The wire vocabulary: the one module that hosts and engine both import.
+
+Standard library dataclasses only. The engine validates them with pydantic, which honours `__pydantic_config__`
+and so refuses fields it does not know; the host just serialises them with `to_wire`.
+"""
+
+import dataclasses
+import re
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any, Dict, List, Optional, Tuple
+
+PROTOCOL_VERSION = 1
+
+QUALITIES = ("draft", "standard", "final")
+MASK_MISSING = ("error", "empty")
+
+#: Names that would collide with a folder or channel group of the output.
+RESERVED_NAMES = frozenset(
+    "rgb rgba background background_grain canvas layers removal confidence depth camera effects plate report "
+    "overview".split()
+)
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
+_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\Z")
+
+
+class ErrorCode(IntEnum):
+    """What went wrong, as the exit code of the command line."""
+
+    USAGE = 2
+    INPUT = 3
+    UNSOLVABLE = 4
+    ENGINE = 5
+    CANCELLED = 130
+
+
+class JobState(str, Enum):
+    """The life of a job. The last three are final."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    RUNNING = "running"
+    WRITING = "writing"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def final(self) -> bool:
+        return self in (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+
+
+class WordError(ValueError):
+    """A word of the request is not of its grammar. `argument` names it as the command line spells it."""
+
+    def __init__(self, argument: str, message: str) -> None:
+        super().__init__(message)
+        self.argument = argument
+
+
+def parse_frames(text: str, argument: str = "--frames") -> Tuple[int, ...]:
+    """Frame numbers of a range such as `1001-1036`, `1001-1036x2` or `1001,1005-1010`, ascending.
+
+    Raises WordError when the text is no range, runs backwards, or names a frame twice.
+    """
+    frames = []  # type: List[int]
+    for part in text.replace(" ", "").split(","):
+        match = _RANGE.match(part)
+        if not match:
+            raise WordError(argument, "{!r} is no frame range; write 1001-1036, 1001-1036x2 or 1001,1005-1010".format(text))
+        first, last, step = int(match.group(1)), match.group(2), int(match.group(3) or 1)
+        end = first if last is None else int(last)
+        if step < 1:
+            raise WordError(argument, "{!r} has a step of 0; write a step of 1 or more".format(text))
+        if end < first:
+            raise WordError(argument, "{!r} runs backwards; write {}-{}".format(text, end, first))
+        frames.extend(range(first, end + 1, step))
+    if len(set(frames)) != len(frames):
+        twice = next(f for f in frames if frames.count(f) > 1)
+        raise WordError(argument, "{!r} names frame {} twice".format(text, twice))
+    return tuple(sorted(frames))
+
+
+def format_frames(frames: Tuple[int, ...]) -> str:
+    """The shortest range text for ascending frame numbers; parse_frames reads it back."""
+    parts = []  # type: List[str]
+    rest = list(frames)
+    while rest:
+        step = rest[1] - rest[0] if len(rest) > 1 else 1
+        run = 1
+        while run < len(rest) and rest[run] - rest[run - 1] == step:
+            run += 1
+        if run < 3 and step > 1:
+            run = 1
+        if run == 1:
+            parts.append(str(rest[0]))
+        else:
+            parts.append("{}-{}{}".format(rest[0], rest[run - 1], "" if step == 1 else "x{}".format(step)))
+        rest = rest[run:]
+    return ",".join(parts)
+
+
+def check_names(names: List[str], argument: str = "--mask") -> None:
+    """Raise WordError unless every object name is well formed, free and used once."""
+    for name in names:
+        if not _NAME.match(name):
+            raise WordError(argument, "object name {!r}: use a letter, then letters, digits or _".format(name))
+        base = name[: -len("_trimap")] if name.endswith("_trimap") else name
+        if name in RESERVED_NAMES or base != name:
+            raise WordError(argument, "object name {!r} is reserved for the output; choose another".format(name))
+        if names.count(name) > 1:
+            raise WordError(argument, "object name {!r} is given twice; every object needs its own".format(name))
+
+
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass
+class Mask:
+    """The rough mask of one object: its name and the pattern of its files."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    pattern: str
+
+
+@dataclass
+class OmnimatteJob:
+    """A request for Omnimatte Layers; field for field the options of `penumbra run omnimatte` (see CONTRACT)."""
+
+    __pydantic_config__ = _STRICT
+
+    plate: str
+    frames: str
+    colorspace: str
+    out: str
+    masks: List[Mask]  # objects in front-to-back order
+    kind: str = "omnimatte"
+    write: str = ""  # frames to write; "" writes all
+    ocio: str = ""  # config file or pinned built-in name; "" takes the engine's $OCIO, else the pinned built-in
+    mask_missing: str = "error"
+    quality: str = "standard"
+    seed: int = 0
+    cold: bool = False
+    full_window: bool = False
+    float32: bool = False
+
+
+#: The type of a job by its `kind`. Dispatch on it; never guess the type from the fields.
+JOB_KINDS = {"omnimatte": OmnimatteJob}  # type: Dict[str, type]
+
+
+@dataclass
+class Progress:
+    """Where a job is: `done` of `total` units of `stage`, and `fraction` in [0, 1] of the whole job."""
+
+    stage: str
+    done: int
+    total: int
+    fraction: float
+    message: str = ""
+    eta_seconds: Optional[float] = None
+
+
+@dataclass
+class Failure:
+    """Why a job ended: one message that names file, frame or argument, what was expected and what to do."""
+
+    code: int
+    message: str
+    argument: str = ""
+
+
+@dataclass
+class Result:
+    """What a job wrote. Paths are absolute; `layers` maps object name to folder."""
+
+    out: str
+    report: str
+    overview: str
+    layers: Dict[str, str]
+    frames: str
+    colorspace: str
+    seconds: float
+    warnings: List[str] = field(default_factory=list)
+
+
+@dataclass
+class JobStatus:
+    """One job as the engine sees it."""
+
+    id: str
+    kind: str
+    state: JobState
+    created: float  # seconds since the epoch
+    last_event: int = 0
+    progress: Optional[Progress] = None
+    result: Optional[Result] = None
+    failure: Optional[Failure] = None
+
+
+@dataclass
+class Event:
+    """One line of a job's event stream. `seq` grows by 1, so that a client can rejoin after the last one it saw."""
+
+    seq: int
+    state: JobState
+    progress: Optional[Progress] = None
+    result: Optional[Result] = None
+    failure: Optional[Failure] = None
+
+
+def to_wire(message: Any) -> Dict[str, Any]:
+    """The plain dictionary that goes over the wire as JSON."""
+    return dataclasses.asdict(message)
