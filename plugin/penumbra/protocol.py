@@ -5,6 +5,7 @@ and so refuses fields it does not know; the host just serialises them with `to_w
 """
 
 import dataclasses
+import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
@@ -17,8 +18,10 @@ MASK_MISSING = ("error", "empty")
 
 #: Names that would collide with a folder or channel group of the output.
 RESERVED_NAMES = frozenset(
-    "rgb rgba background background_grain canvas layers removal confidence depth camera effects plate report "
-    "overview".split()
+    [
+        "rgb", "rgba", "background", "background_grain", "canvas", "layers", "removal", "confidence", "depth", "camera",
+        "effects", "plate", "report", "overview",
+    ]
 )
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
@@ -68,7 +71,8 @@ def parse_frames(text: str, argument: str = "--frames") -> Tuple[int, ...]:
     for part in text.replace(" ", "").split(","):
         match = _RANGE.match(part)
         if not match:
-            raise WordError(argument, "{!r} is no frame range; write 1001-1036, 1001-1036x2 or 1001,1005-1010".format(text))
+            raise WordError(argument, "{!r} is no frame range; write 1001-1036, 1001-1036x2 or 1001,1005-1010"
+                            .format(text))
         first, last, step = int(match.group(1)), match.group(2), int(match.group(3) or 1)
         end = first if last is None else int(last)
         if step < 1:
@@ -212,6 +216,84 @@ class Event:
     failure: Optional[Failure] = None
 
 
+@dataclass
+class Health:
+    """How the engine is. `state` is `loading` until the worker has its libraries in memory, then `ready`."""
+
+    state: str
+    worker: str  # stopped, loading, idle or busy
+    device: str  # what the worker computes on; "" until one has said so
+    version: str
+    protocol: int
+    pid: int
+    uptime: float  # seconds
+    queued: int
+    running: str  # id of the job in work, or ""
+    log: str
+
+
+@dataclass
+class Answer:
+    """What the engine did about a request that makes no job, in words for the user."""
+
+    message: str
+
+
 def to_wire(message: Any) -> Dict[str, Any]:
     """The plain dictionary that goes over the wire as JSON."""
     return dataclasses.asdict(message)
+
+
+_PARTS = {"progress": Progress, "result": Result, "failure": Failure}  # type: Dict[str, type]
+
+
+def from_wire(kind: type, data: Dict[str, Any]) -> Any:
+    """The message of type `kind` that `to_wire` made `data` of. Fields a newer engine may have added are left out.
+
+    Raises TypeError when a field is missing, ValueError when the state is none of JobState.
+    """
+    known = {f.name for f in dataclasses.fields(kind)}
+    values = {name: value for name, value in data.items() if name in known}
+    for name, part in _PARTS.items():
+        if values.get(name) is not None:
+            values[name] = from_wire(part, values[name])
+    if known.issuperset(("state", "progress")):
+        values["state"] = JobState(values.get("state"))
+    return kind(**values)
+
+
+def validate(job: OmnimatteJob) -> None:
+    """Raise WordError, naming the argument, unless every word of the job is of its grammar and fits the others.
+
+    Looks at words only, never at files: client, command line and engine all ask this same question.
+    """
+    frames = parse_frames(job.frames)
+    if job.write:
+        outside = sorted(set(parse_frames(job.write, "--write")) - set(frames))
+        if outside:
+            raise WordError("--write", "frame {} is none of --frames {}; write solved frames only"
+                            .format(outside[0], job.frames))
+    if not job.masks:
+        raise WordError("--mask", "no object is named; give at least one --mask NAME=PATTERN")
+    check_names([mask.name for mask in job.masks])
+    if not job.colorspace:
+        raise WordError("--colorspace", "the plate's colour space is empty; name one of the OCIO config")
+    _check_choice(job.quality, QUALITIES, "--quality")
+    _check_choice(job.mask_missing, MASK_MISSING, "--mask-missing")
+    if not 0 <= job.seed < 2 ** 32:
+        raise WordError("--seed", "seed {} is outside 0 to 4294967295".format(job.seed))
+    _check_absolute(job.plate, "--plate")
+    _check_absolute(job.out, "--out")
+    for mask in job.masks:
+        _check_absolute(mask.pattern, "--mask")
+
+
+def _check_choice(value: str, choices: Tuple[str, ...], argument: str) -> None:
+    if value not in choices:
+        raise WordError(argument, "{!r} is none of {}".format(value, ", ".join(choices)))
+
+
+def _check_absolute(path: str, argument: str) -> None:
+    # The engine works in another folder than its client, so a relative path would name another file.
+    if not os.path.isabs(path):
+        raise WordError(argument, "{!r} is no absolute path; give the whole path".format(path))
