@@ -1,1 +1,7 @@
 """The content-addressed store of per-shot stages."""
+
+from penumbra_engine.cache.entry import Entry
+from penumbra_engine.cache.stack import Stack
+from penumbra_engine.cache.store import Store
+
+__all__ = ["Entry", "Stack", "Store"]
