@@ -1,4 +1,4 @@
-"""What every test may ask for. Heavy libraries are imported inside the fixtures: the host side's tests run without them."""
+"""What every test may ask for. Heavy libraries are imported inside the fixtures; the host side's tests need none."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @dataclass(frozen=True)
 class TinyShot:
-    """A shot whose every part is known: a disc that drifts over a textured wall and drags a shadow of 50 % behind it."""
+    """A shot whose every part is known: a disc drifts over a textured wall and its shadow takes half of the light."""
 
     folder: Path
     plate: str  # pattern, RGB half, scene-linear Rec.709, 48 x 32 pixels
