@@ -1,0 +1,32 @@
+"""Binary shapes H x W: growing, shrinking, distances, components."""
+
+import numpy as np
+from scipy import ndimage
+
+
+def distance_outside(shape: np.ndarray) -> np.ndarray:
+    """Distance in pixels of each pixel to the nearest one of `shape` (H x W bool); infinite where there is none."""
+    if not shape.any():
+        return np.full(shape.shape, np.inf, np.float32)
+    return ndimage.distance_transform_edt(~shape).astype(np.float32)
+
+
+def dilate(shape: np.ndarray, radius: float) -> np.ndarray:
+    """All pixels within `radius` of the shape. H x W bool."""
+    return distance_outside(shape) <= radius
+
+
+def erode(shape: np.ndarray, radius: float) -> np.ndarray:
+    """The pixels of the shape that are more than `radius` away from what is not in it. H x W bool."""
+    return distance_outside(~shape) > radius
+
+
+def components_over(shape: np.ndarray, seed: np.ndarray) -> np.ndarray:
+    """The connected parts of `shape` that hold a pixel of `seed` (hysteresis). H x W bool."""
+    labels, count = ndimage.label(shape, np.ones((3, 3), int))
+    if not count:
+        return np.zeros_like(shape)
+    kept = np.zeros(count + 1, bool)
+    kept[np.unique(labels[seed & shape])] = True
+    kept[0] = False
+    return kept[labels]

@@ -1,0 +1,65 @@
+"""The noise of a plate as a function of its signal."""
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_FLOOR = 1e-8  # variance of a noise-free picture, so that nothing is divided by zero
+_BINS = 24
+_MIN_SAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Variance = read + shot * signal, in squared scene-linear units (Healey & Kondepudy 1994, eq. 4)."""
+
+    read: float
+    shot: float
+
+    def variance(self, signal: Tensor) -> Tensor:
+        """The variance at each value of `signal` (any shape)."""
+        return self.read + self.shot * signal.clamp(min=0)
+
+
+def estimate_noise(pairs: Iterable[tuple[Tensor, Tensor, Tensor]]) -> Noise:
+    """Fit the noise model to pairs of pictures of the same scene.
+
+    pairs: (a, b, valid) with a, b C x H x W scene-linear and valid H x W bool. What moved between the two is clipped
+    away (4 sigma, iterated), so the estimate holds the noise, the quantisation and what resampling leaves of an edge.
+    """
+    signals, errors = [], []
+    for a, b, valid in pairs:
+        mean, difference = ((a + b) / 2)[:, valid].flatten(), (a - b)[:, valid].abs().flatten()
+        stride = max(1, mean.numel() // 200_000)
+        signals.append(mean[::stride].cpu())
+        errors.append(difference[::stride].cpu())
+    if not signals or sum(s.numel() for s in signals) < _MIN_SAMPLES:
+        return Noise(1e-5, 1e-4)
+    signal, error = torch.cat(signals).numpy(), torch.cat(errors).numpy()
+    edges = np.unique(np.quantile(signal, np.linspace(0, 1, _BINS + 1)))
+    means, variances = [], []
+    for low, high in itertools.pairwise(edges):
+        held = (signal >= low) & (signal <= high)
+        if held.sum() < _MIN_SAMPLES:
+            continue
+        square = np.square(error[held], dtype=np.float64)
+        spread = square.mean()
+        for _ in range(6):
+            inside = square[square <= 16 * spread]
+            spread = inside.mean() if inside.size else 0.0
+        means.append(signal[held].mean())
+        variances.append(spread / 2)
+    if not means:
+        return Noise(1e-5, 1e-4)
+    design = np.stack([np.ones(len(means)), np.maximum(means, 0)], 1)
+    weight = 1 / np.maximum(variances, _FLOOR)  # relative errors count the same in the dark and in the light
+    read, shot = np.linalg.lstsq(design * weight[:, None], np.asarray(variances) * weight, rcond=None)[0]
+    if read < _FLOOR:
+        read, shot = _FLOOR, float(np.average(np.asarray(variances) / np.maximum(means, 1e-4), weights=means))
+    if shot < 0:
+        read, shot = float(np.mean(variances)), 0.0
+    return Noise(max(float(read), _FLOOR), max(float(shot), 0.0))

@@ -1,0 +1,42 @@
+"""Pictures moved by homographies and by flow."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
+    """Pixel centres as H x W x 2 (x, y); the centre of the first pixel is (0, 0)."""
+    y, x = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([x, y], -1).float()
+
+
+def transform(points: Tensor, homography: Tensor) -> Tensor:
+    """Points ... x 2 through a 3 x 3 homography, in float64 where either is."""
+    ones = torch.ones_like(points[..., :1])
+    moved = torch.cat([points, ones], -1) @ homography.T.to(points)
+    return moved[..., :2] / moved[..., 2:]
+
+
+def sample(picture: Tensor, points: Tensor, mode: str = "bicubic") -> tuple[Tensor, Tensor]:
+    """Values of a picture C x H x W at points H' x W' x 2 (x, y in pixels), and where they lie inside it.
+
+    Returns C x H' x W' and H' x W' bool. Outside, the edge is repeated.
+    """
+    height, width = picture.shape[-2:]
+    scale = points.new_tensor([max(width - 1, 1), max(height - 1, 1)])
+    grid = points / scale * 2 - 1
+    values = F.grid_sample(picture[None], grid[None].to(picture), mode=mode, padding_mode="border", align_corners=True)[
+        0
+    ]
+    inside = ((points >= -0.5) & (points <= scale + 0.5)).all(-1)
+    return values, inside
+
+
+def warp(picture: Tensor, to_source: Tensor, height: int, width: int, mode: str = "bicubic") -> tuple[Tensor, Tensor]:
+    """A picture C x H x W seen through a homography (3 x 3, pixels of the result to pixels of the picture).
+
+    Returns C x height x width and where it lies inside the picture, height x width bool.
+    """
+    points = transform(pixel_grid(height, width, picture.device).double(), to_source.double()).float()
+    return sample(picture, points, mode)

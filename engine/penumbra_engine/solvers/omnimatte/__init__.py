@@ -1,0 +1,1 @@
+"""Omnimatte Layers: plate and rough masks in, a layer of each object with its effects out, one stage a file."""

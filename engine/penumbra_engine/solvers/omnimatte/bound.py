@@ -1,0 +1,113 @@
+"""Bound: how much of the background each pixel lets through outside the objects, in closed form."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.background import disturbance
+from penumbra_engine.imaging.filters import box, denoise_ratio
+from penumbra_engine.imaging.morphology import components_over, dilate, distance_outside
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.masks import Masks
+from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_SEARCH = {"draft": 3, "standard": 4, "final": 6}  # px, how far alike pixels are looked for
+_CERTAIN, _LIKELY = 5.0, 2.5  # standard deviations of a mean over 5 x 5 and 11 x 11 pixels
+_DARKEST = 1e-3  # a background below this says nothing about transmission
+
+
+@dataclass(frozen=True)
+class Bound:
+    """effect: T x 4 x H x W: the transmission of R, G and B (plate over background, denoised), and the least alpha an
+    `over` with a colour of at most `ceiling` needs for it, 0 where there is no evidence of an effect. Inside the
+    objects the values mean nothing."""
+
+    key: str
+    ceiling: float
+    effect: Stack
+
+    def read(self, index: int) -> tuple[Tensor, Tensor]:
+        """Transmission 3 x H x W and alpha H x W of a frame."""
+        effect = torch.from_numpy(self.effect[index])
+        return effect[:3], effect[3]
+
+
+def bound_effects(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, quality: str, store: Store) -> Steps[Bound]:
+    """Measure the effects of each frame."""
+    with store.entry("bound", code=code_version(), canvas=canvas.key, search=_SEARCH[quality]) as entry:
+        if not entry.complete:
+            count = len(shot.frames)
+            ceiling = _ceiling(plates)
+            stack = entry.create_stack("effect", (count, 4, shot.height, shot.width))
+            for index in range(count):
+                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+                transmission, alpha = measure_effect(
+                    picture, background, masks.union(index), canvas.noise, canvas.tolerance, ceiling, _SEARCH[quality]
+                )
+                stack[index] = torch.cat([transmission, alpha[None]]).numpy()
+                yield index, count
+            entry.finish({"ceiling": ceiling})
+        return Bound(entry.key, entry.meta["ceiling"], entry.stack("effect"))
+
+
+def _ceiling(plates: Plates) -> float:
+    """The brightest colour a layer is allowed to need: 1, or more in a plate that holds more."""
+    probes = np.unique(np.linspace(0, len(plates.plate) - 1, 8).round().astype(int))
+    return max(1.0, max(float(plates.plate[int(t)].max()) for t in probes))
+
+
+def measure_effect(
+    picture: Tensor,
+    background: Tensor,
+    objects: np.ndarray,
+    noise: Noise,
+    tolerance: float,
+    ceiling: float,
+    search: int,
+) -> tuple[Tensor, Tensor]:
+    """Transmission 3 x H x W and alpha H x W of what the objects do to a picture around them.
+
+    picture, background: 3 x H x W scene-linear. objects: H x W bool. tolerance: px of misregistration. A shadow I = s B
+    is exactly an `over` with alpha 1 - min s; what adds light needs alpha (I - B) / (ceiling - B) at least.
+    """
+    height, width = objects.shape
+    region = _region(picture, background, objects, noise, tolerance)
+    transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)
+    held = np.argwhere(region)
+    if not len(held):
+        return transmission, alpha
+    (top, left), (bottom, right) = np.maximum(held.min(0) - search - 3, 0), held.max(0) + search + 4
+    window = (slice(top, bottom), slice(left, right))
+    plate, clean = picture[:, *window][None], background[:, *window][None].clamp(min=_DARKEST)
+    ratio = plate / clean
+    variance = noise.variance(torch.maximum(plate, clean)) / clean.square()
+    weight = 1 / variance
+    guide = (ratio * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+    smooth = denoise_ratio(ratio, variance, guide, 1 / weight.sum(1, keepdim=True), search)[0]
+    darkens = 1 - smooth.amin(0)
+    adds = ((smooth - 1) * clean[0] / (ceiling - clean[0]).clamp(min=0.1 * ceiling)).amax(0)
+    # The edge of the evidence is no edge of the effect.
+    gate = torch.from_numpy(np.clip(1 - distance_outside(region[window]) / 3, 0, 1))
+    transmission[:, *window] = 1 + gate * (smooth - 1)
+    alpha[window] = (gate * torch.maximum(darkens, adds)).clamp(0, 1)
+    return transmission, alpha
+
+
+def _region(picture: Tensor, background: Tensor, objects: np.ndarray, noise: Noise, tolerance: float) -> np.ndarray:
+    """Where there is evidence of an effect, H x W bool: sure somewhere, likely all around it. A faint effect is seen
+    over many pixels only, a narrow one over few, so both are asked."""
+    apart = torch.from_numpy(~objects)
+    # Means over squares that reach into an object would report the object.
+    picture = torch.where(apart, picture, background)
+    share = box(apart[None, None].float(), 2)[0, 0]
+    near = disturbance(picture[None], background[None], noise, tolerance, 2)[0] / share.clamp(min=0.2)
+    wide = disturbance(picture[None], background[None], noise, tolerance, 5)[0]
+    certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
+    likely = ((near > _LIKELY) | (wide > _LIKELY)).numpy()
+    return components_over(likely, certain.numpy()) | dilate(objects, 2)

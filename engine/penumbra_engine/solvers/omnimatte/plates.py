@@ -1,0 +1,66 @@
+"""Decode: the plate in its working space, once, where every later stage finds it."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.media import Shot
+from penumbra_engine.media.encoding import encode
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_PROBES = 8  # frames that the exposure is measured on
+
+
+@dataclass(frozen=True)
+class Plates:
+    """key: of the cached stage. plate: T x 3 x H x W float32, scene-linear in the working space. luminance: T x 1 x H x
+    W uint8, encoded, what features and flow see."""
+
+    key: str
+    plate: Stack
+    luminance: Stack
+
+
+def decode(shot: Shot, store: Store) -> Steps[Plates]:
+    """Read every frame of the plate once."""
+    count = len(shot.frames)
+    digests = []
+    for done, frame in enumerate(shot.frames):
+        digests.append(shot.digest_plate(frame))
+        yield done, 2 * count
+    with store.entry(
+        "decode",
+        code=code_version(),
+        plates=digests,
+        colour=[shot.space.config_id, shot.space.name, shot.space.working],
+        window=list(shot.window),
+    ) as entry:
+        if not entry.complete:
+            plate = entry.create_stack("plate", (count, 3, shot.height, shot.width))
+            luminance = entry.create_stack("luminance", (count, 1, shot.height, shot.width), np.uint8)
+            for index, frame in enumerate(shot.frames):
+                plate[index] = np.ascontiguousarray(shot.plate(frame).transpose(2, 0, 1))
+                yield count + index, 2 * count
+            exposure = _exposure(shot, plate)
+            for index in range(count):
+                luminance[index] = _luminance(shot, plate[index], exposure)[None]
+            entry.finish()
+        return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"))
+
+
+def _rec709(shot: Shot, pixels: np.ndarray) -> np.ndarray:
+    return shot.space.working_to_lin_rec709(np.ascontiguousarray(pixels.transpose(1, 2, 0)))
+
+
+def _exposure(shot: Shot, plate: Stack) -> float:
+    """The gain that puts the 90th percentile of the shot at 0.6, so that features see dark and bright plates alike."""
+    probes = np.unique(np.linspace(0, len(plate) - 1, _PROBES).round().astype(int))
+    bright = [float(np.quantile(_rec709(shot, plate[int(t)]).mean(-1), 0.9)) for t in probes]
+    return 0.6 / max(float(np.median(bright)), 1e-6)
+
+
+def _luminance(shot: Shot, pixels: np.ndarray, exposure: float) -> np.ndarray:
+    encoded = encode(_rec709(shot, pixels), exposure).clip(0, 1).astype(np.float32)
+    return np.round(cv2.cvtColor(encoded, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)

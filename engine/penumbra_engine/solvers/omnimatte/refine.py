@@ -1,0 +1,159 @@
+"""Refine: the alpha of every object with its effects at full resolution."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.composite import share_out
+from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
+from penumbra_engine.matting.known_background import Effect, known_background_alpha
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.omnimatte.bound import Bound
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.fit import Ownership
+from penumbra_engine.solvers.omnimatte.masks import Masks
+from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+_SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for the object's own
+_SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
+
+
+@dataclass(frozen=True)
+class Layers:
+    """alpha: T x K x H x W, each object with its effects, front to back. solid: T x K x H x W, how much of each object
+    itself is seen. confidence: T x 1 x H x W in [0, 1]."""
+
+    key: str
+    alpha: Stack
+    solid: Stack
+    confidence: Stack
+
+    def read(self, index: int, plates: Plates, canvas: Canvas) -> tuple[Tensor, Tensor]:
+        """Layers K x 4 x H x W premultiplied, and the background 3 x H x W, that give the plate back exactly."""
+        plate = torch.from_numpy(plates.plate[index])
+        alpha, solid = torch.from_numpy(self.alpha[index]), torch.from_numpy(self.solid[index])
+        return share_out(plate, canvas.background(index), alpha, solid)
+
+
+def refine(
+    shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, owners: Ownership, store: Store
+) -> Steps[Layers]:
+    """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind."""
+    with store.entry("refine", code=code_version(), bound=bound.key, owners=owners.key) as entry:
+        if not entry.complete:
+            count, objects = len(shot.frames), len(shot.masks)
+            alphas = entry.create_stack("alpha", (count, objects, shot.height, shot.width))
+            solids = entry.create_stack("solid", (count, objects, shot.height, shot.width))
+            confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
+            band = max(3.0, _BAND * shot.width)
+            for index in range(count):
+                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+                transmission, effect = bound.read(index)
+                solid, effect = _objects_and_effect(
+                    picture, background, transmission, effect, masks.union(index), canvas, band
+                )
+                parts = _membership(masks.objects(index)) * solid
+                alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
+                alphas[index], solids[index] = alpha.numpy(), parts.numpy()
+                confidence[index] = _confidence(canvas, index, alpha).numpy()[None]
+                yield index, count
+            entry.finish()
+        return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"))
+
+
+def _objects_and_effect(
+    picture: Tensor,
+    background: Tensor,
+    transmission: Tensor,
+    effect: Tensor,
+    union: np.ndarray,
+    canvas: Canvas,
+    band: float,
+) -> tuple[Tensor, Tensor]:
+    """Alpha of the objects together, and of the effects behind them. H x W each."""
+    if not union.any():
+        return torch.zeros_like(effect), effect
+    near, core = dilate(union, band), erode(union, band)
+    depth = torch.from_numpy(distance_outside(union) - distance_outside(~union)).float()  # < 0 inside
+    prior = (0.5 - depth / (2 * band)).clamp(0, 1)
+    prior[torch.from_numpy(core)] = 1
+    prior[torch.from_numpy(~near)] = 0
+    source = erode(union, _SOURCE)
+    if not source.any():
+        source = union
+    noise = canvas.noise.variance(torch.maximum(picture, background))
+    # Denoising averaged about ten pixels.
+    ratio_variance = noise / background.clamp(min=1e-3).square() / 10
+    outside = torch.from_numpy(~near).float()
+    chroma = _chroma(transmission, outside)
+    # The shadow goes on under the object's edge. First it is continued from outside the band, then from all that
+    # turned out to be shadow alone.
+    known = outside
+    for _ in range(2):
+        behind = fill_smoothly(transmission, known)
+        shadow = Effect(transmission, ratio_variance, chroma, behind)
+        solid, bare = known_background_alpha(picture, background, noise, shadow, source, near & ~core, prior)
+        known = torch.maximum(outside, bare.where(bare > 0.5, 0.0) * (depth > 0))
+    under = fill_smoothly(effect[None], known)[0]
+    mixed = bare * effect + (1 - bare) * under
+    return solid, torch.where(outside > 0, effect, mixed)
+
+
+def _chroma(transmission: Tensor, outside: Tensor) -> Tensor:
+    """How much the effects of a frame take of R, G and B relative to their mean, 3; grey when there are none."""
+    taken = (1 - transmission) * outside
+    mean = taken.mean(0, keepdim=True)
+    strength = mean.square().sum()
+    if strength < 0.1:
+        return torch.ones(3)
+    return ((taken * mean).sum((1, 2)) / strength).clamp(0.5, 1.5)
+
+
+def _membership(objects: np.ndarray) -> Tensor:
+    """To which object a pixel near several belongs, K x H x W summing to 1: the nearest mask, the front one where they
+    overlap, with an edge two pixels soft."""
+    if len(objects) == 1:
+        return torch.ones(1, *objects.shape[1:])
+    distance = np.stack([distance_outside(o) - distance_outside(~o) for o in objects])
+    taken = np.zeros(objects.shape[1:], bool)
+    for k, mask in enumerate(objects):
+        distance[k][taken] = np.maximum(distance[k][taken], 1)
+        taken |= mask
+    distance = np.where(np.isfinite(distance), distance, 1e6)
+    return torch.softmax(-torch.from_numpy(distance).float(), 0)
+
+
+def _layers(solid: Tensor, effect: Tensor, shares: Tensor) -> Tensor:
+    """Alpha of each layer, K x H x W, front to back.
+
+    solid: K x H x W, how much of each object is seen. effect: H x W, alpha of all effects together on what lies behind
+    the objects. shares: K x H x W summing to 1; two shadows over each other multiply, so they divide the optical depth.
+
+    Behind layer k remain the objects after it, and the ground as far as the effects up to k let it through; its alpha
+    is what it takes of that.
+    """
+    depth = -torch.log1p(-effect.clamp(max=1 - 1e-6))
+    objects, ground = solid.sum(0), 1 - solid.sum(0)
+    remaining, alphas = torch.ones_like(effect), []
+    for own, share in zip(solid, shares, strict=True):
+        objects, ground = objects - own, ground * torch.exp(-depth * share)
+        behind = (objects + ground).clamp(min=0)
+        alphas.append(1 - behind / remaining.clamp(min=1e-6))
+        remaining = behind
+    # Rounded to what a file holds, so that colours are made for the alpha that is written.
+    alpha = torch.stack(alphas).clamp(0, 1).half().float()
+    return torch.where(alpha < _SILENT, 0.0, alpha)
+
+
+def _confidence(canvas: Canvas, index: int, alpha: Tensor) -> Tensor:
+    """How far the result can be trusted: 1 where the plate is kept, less where the background behind was hardly seen or
+    the frame fits its background badly."""
+    covered = 1 - (1 - alpha).prod(0)
+    fit = float(np.clip(2 / max(canvas.misfit[index], 1e-6), 0, 1))
+    return 1 - covered * (1 - canvas.seen(index) * fit)

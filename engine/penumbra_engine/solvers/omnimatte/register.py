@@ -1,0 +1,126 @@
+"""Register: where the camera looks in each frame, as homographies to the middle frame."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from penumbra_engine.cache import Store
+from penumbra_engine.errors import UnsolvableError
+from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_OFFSETS = (1, 2, 4, 8)
+_POLISHED = (1, 4)
+_STATIC = 0.12  # px: less than what the features of a static shot wander by
+
+
+@dataclass(frozen=True)
+class Registration:
+    """model: `static` or `homography`. cameras: T x 3 x 3 float64, frame pixels to pixels of the reference frame.
+    residual: T, px by which the matches of a frame miss the solution; inliers: T, matches that agree with it."""
+
+    key: str
+    model: str
+    reference: int
+    cameras: np.ndarray
+    residual: np.ndarray
+    inliers: np.ndarray
+
+
+def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
+    """Homographies of all frames. Independent of the masks, so that a changed mask costs no new registration.
+
+    Raises UnsolvableError, naming the frame, when a frame can't be tied to its neighbours.
+    """
+    with store.entry("register", code=code_version(), plates=plates.key) as entry:
+        if not entry.complete:
+            count = len(plates.luminance)
+            reference = count // 2
+            pairs: list[Pair] = []
+            frames: list[Frame] = []
+            total = count * (1 + len(_OFFSETS))
+            for index in range(count):
+                frames.append(Frame(plates.luminance[index][0]))
+                yield index, total
+            static = count == 1
+            if not static:
+                still = yield from _pairs_to(frames, reference, total)
+                static = len(still) == count - 1 and all(_displacement(p, shot) < _STATIC for p in still)
+                pairs += still
+            if static:
+                cameras, model = np.tile(np.eye(3), (count, 1, 1)), "static"
+            else:
+                pairs = yield from _pairs_between(frames, total)
+                try:
+                    cameras = solve_cameras(pairs, count, reference, (shot.width, shot.height))
+                except ValueError as error:
+                    lost = shot.frames[error.args[0][0]]
+                    raise UnsolvableError(
+                        f"frame {lost} of --plate can't be registered to its neighbours: too few features outside of "
+                        "what moves. Leave the frame out of --frames, or solve the frames before and after it on their own",
+                        "--plate",
+                    ) from error
+                model = "homography"
+            residual, inliers = _quality(pairs, cameras, count, shot)
+            entry.save("cameras", cameras=cameras, residual=residual, inliers=inliers)
+            entry.finish({"model": model, "reference": reference})
+        meta, arrays = entry.meta, entry.load("cameras")
+        return Registration(entry.key, meta["model"], meta["reference"], **arrays)
+
+
+def _pairs_to(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
+    """Every frame against the reference, given up at the first that clearly moved: then the camera isn't static."""
+    size = frames[0].luminance.shape[1] / frames[0].scale, frames[0].luminance.shape[0] / frames[0].scale
+    pairs = []
+    # The ends first: a camera that moves at all has moved most there.
+    for done, index in enumerate(sorted(range(len(frames)), key=lambda t: -abs(t - reference))):
+        if index == reference:
+            continue
+        pair = register_pair((frames[index], frames[reference]), (index, reference), polish=True)
+        if pair is None or _grid_displacement(pair.homography, size) >= _STATIC:
+            break
+        pairs.append(pair)
+        yield len(frames) + done, total
+    return pairs
+
+
+def _pairs_between(frames: list[Frame], total: int) -> Steps[list[Pair]]:
+    pairs = []
+    done = len(frames)
+    for offset in _OFFSETS:
+        for index in range(len(frames)):
+            if index + offset < len(frames):
+                pair = register_pair(
+                    (frames[index], frames[index + offset]), (index, index + offset), offset in _POLISHED
+                )
+                if pair is not None:
+                    pairs.append(pair)
+            yield done, total
+            done += 1
+    return pairs
+
+
+def _displacement(pair: Pair, shot: Shot) -> float:
+    return _grid_displacement(pair.homography, (shot.width, shot.height))
+
+
+def _grid_displacement(homography: np.ndarray, size: tuple[float, float]) -> float:
+    """Root mean square distance in pixels that a homography moves the points of a grid by."""
+    grid = np.stack(np.meshgrid(np.linspace(0, size[0], 5), np.linspace(0, size[1], 5)), -1).reshape(-1, 2)
+    moved = grid @ homography[:, :2].T + homography[:, 2]
+    return float(np.sqrt(np.mean(np.sum((moved[:, :2] / moved[:, 2:] - grid) ** 2, 1))))
+
+
+def _quality(pairs: list[Pair], cameras: np.ndarray, count: int, shot: Shot) -> tuple[np.ndarray, np.ndarray]:
+    """Per frame: how far its pairs are from the solution in pixels of the frame, and the matches behind them."""
+    misses: list[list[float]] = [[] for _ in range(count)]
+    inliers = np.zeros(count, np.int64)
+    for pair in pairs:
+        wanted = np.linalg.inv(cameras[pair.target]) @ cameras[pair.source]
+        miss = _grid_displacement(np.linalg.inv(wanted) @ pair.homography, (shot.width, shot.height))
+        for frame in (pair.source, pair.target):
+            misses[frame].append(miss)
+            inliers[frame] = max(inliers[frame], pair.inliers)
+    return np.array([float(np.median(m)) if m else 0.0 for m in misses]), inliers
