@@ -295,7 +295,7 @@ STEPS = (
     ("lint", ["ruff", "check", "."]),
     ("types", ["mypy"]),
     ("import floors", ["lint-imports"]),
-    ("host side is 3.7", ["vermin", "--target=3.7-", "--no-tips", "--quiet", "plugin"]),
+    ("host side is 3.7", ["vermin", "--target=3.7-", "--no-tips", "--quiet", "plugin", "gizmos"]),
     ("unit tests", ["pytest", "-m", "not slow"]),
     ("slow tests", ["pytest", "-m", "slow"]),
 )
