@@ -235,11 +235,12 @@ CAUSES = (
     (("No space left on device", "Errno 28"), "The disk is full; free some GB here and for temporary files (TMPDIR)."),
     (OFFLINE, "The package index can't be reached; check the network, or proxy and index in pip's settings."),
     (("distribution found for torch",), "No such torch for this Python and machine; try another --torch-index."),
+    (("(from versions: none)",), "The package index lacks that, or can't be reached; check network and proxy."),
 )
 
 
 def logged(command: list[str]) -> None:
-    """Run a step of the install: all it says goes to the log, downloads also to the screen. Raises Stop if it fails."""
+    """Run a step of the install; what it says goes to the log, large downloads to the screen too. Raises Stop."""
     tail: collections.deque[str] = collections.deque(maxlen=400)
     with LOG.open("a", encoding="utf-8") as log, subprocess.Popen(
         command, cwd=REPO, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -250,7 +251,7 @@ def logged(command: list[str]) -> None:
         for line in process.stdout:
             log.write(line)
             tail.append(line)
-            if line.lstrip().startswith(("Downloading", "Using cached")):
+            if line.lstrip().startswith("Downloading") and "MB)" in line:
                 print("  " + line.strip(), flush=True)
     if process.returncode:
         text = "".join(tail)

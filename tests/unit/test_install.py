@@ -241,6 +241,7 @@ def test_too_little_room_is_said_before_anything_is_downloaded(install, steps, m
         ("ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device", "The disk is full"),
         ("Failed to establish a new connection: [Errno -2]", "package index can't be reached"),
         ("ERROR: No matching distribution found for torch==2.13.0", "another --torch-index"),
+        ("ERROR: No matching distribution found for numpy (from versions: none)", "lacks that, or can't be reached"),
         ("ERROR: something else", "Run this again"),
     ],
 )
@@ -254,9 +255,10 @@ def test_a_step_that_fails_says_why_and_where_the_log_is(install, tmp_path, pip_
 
 
 @posix_only
-def test_downloads_show_on_the_screen(install, tmp_path, capfd):
+def test_large_downloads_show_on_the_screen(install, tmp_path, capfd):
     install.VENV.mkdir()
-    install.logged([str(script(tmp_path / "pip", "echo Collecting torch; echo '  Downloading torch.whl (180 MB)'"))])
+    says = "echo Collecting torch; echo 'Downloading six.whl (11 kB)'; echo '  Downloading torch.whl (180 MB)'"
+    install.logged([str(script(tmp_path / "pip", says))])
     assert capfd.readouterr().out == "  Downloading torch.whl (180 MB)\n"
 
 
