@@ -24,8 +24,11 @@ RESERVED_NAMES = frozenset(
     ]
 )
 
+#: More frames than any shot has; a slip of the keyboard must not fill the memory.
+MAX_FRAMES = 100000
+
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*\Z")
-_RANGE = re.compile(r"(-?\d+)(?:-(-?\d+)(?:x(\d+))?)?\Z")
+_RANGE = re.compile(r"(-?\d{1,9})(?:-(-?\d{1,9})(?:x(\d{1,9}))?)?\Z")
 
 
 class ErrorCode(IntEnum):
@@ -79,6 +82,8 @@ def parse_frames(text: str, argument: str = "--frames") -> Tuple[int, ...]:
             raise WordError(argument, "{!r} has a step of 0; write a step of 1 or more".format(text))
         if end < first:
             raise WordError(argument, "{!r} runs backwards; write {}-{}".format(text, end, first))
+        if len(frames) + (end - first) // step >= MAX_FRAMES:
+            raise WordError(argument, "{!r} names more than {} frames; write a shorter range".format(text, MAX_FRAMES))
         frames.extend(range(first, end + 1, step))
     if len(set(frames)) != len(frames):
         twice = next(f for f in frames if frames.count(f) > 1)

@@ -1,1 +1,1 @@
-"""HTTP API, job queue and worker processes. It knows nothing of pixels."""
+"""The engine as a local service: HTTP in front, a queue in SQLite, the work in a process of its own."""
