@@ -1,0 +1,225 @@
+"""The nodes: inputs, knobs, outputs and help. The one source of truth for Nuke, for Natron and for the generator.
+
+A node is data. Host modules and generate.py read it and know no node by name, so a new node is one more entry of NODES.
+Texts go into Nuke scripts as they are: keep them free of brackets, braces, dollar signs and backslashes.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Dict, Tuple, Union
+
+from .protocol import MASK_MISSING, QUALITIES
+
+
+class Kind(Enum):
+    """What a knob is to the user."""
+
+    INT = "int"
+    BOOL = "bool"
+    CHOICE = "choice"
+    STRING = "string"
+    FOLDER = "folder"
+    FILE = "file"
+    BUTTON = "button"
+    STATUS = "status"  # a line of text that the node writes
+    RULE = "rule"  # a line with a caption
+
+
+@dataclass(frozen=True)
+class Knob:
+    """One control. `job` names the field of the job it fills; such knobs make a result stale when they change."""
+
+    name: str
+    kind: Kind
+    label: str
+    tooltip: str = ""
+    default: Union[str, int, bool] = ""
+    choices: Tuple[str, ...] = ()
+    job: str = ""
+    hidden: bool = False
+    same_line: bool = False
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input. `job` names the field that gets its pattern; with a `name_knob` it is one named object of a list."""
+
+    name: str
+    tooltip: str
+    job: str
+    name_knob: str = ""
+    hint: bool = True  # a rough guide, not a picture: one channel of it is used
+
+
+@dataclass(frozen=True)
+class Output:
+    """One choice of the output knob: the folder of the result it shows, with knob names in braces."""
+
+    label: str
+    folder: str
+    data: bool = False  # numbers, never colour-transformed
+
+
+@dataclass(frozen=True)
+class NodeSpec:
+    """A node of ours. `kind` is the kind of its job, `name` the name of its files and the stem of its nodes."""
+
+    name: str
+    label: str
+    kind: str
+    version: int
+    help: str
+    inputs: Tuple[Input, ...]
+    knobs: Tuple[Knob, ...]
+    outputs: Tuple[Output, ...]
+
+    def knob(self, name: str) -> Knob:
+        """The knob of that name. Raises KeyError when there is none."""
+        for knob in self.knobs:
+            if knob.name == name:
+                return knob
+        raise KeyError(name)
+
+    @property
+    def job_knobs(self) -> Tuple[Knob, ...]:
+        """The knobs a result depends on."""
+        return tuple(knob for knob in self.knobs if knob.job)
+
+    @property
+    def no_result(self) -> str:
+        """A path where no file can be: reading it fails with the frame and with what to do, plug-in or not."""
+        return "/penumbra-no-result/press Solve on this {} node/frame.####.exr".format(self.label)
+
+    @property
+    def stale_result(self) -> str:
+        """The same for a result whose inputs or knobs changed since the solve."""
+        return "/penumbra-stale-result/press Solve on this {} node or tick use stale result/frame.####.exr".format(
+            self.label)
+
+
+#: The output choice that shows the plate; every other one shows a folder of the result.
+PLATE_OUTPUT = Output("plate", "")
+
+FROM_INPUT, CUSTOM = RANGES = ("from input", "custom")
+
+_FRAMES = (
+    Knob("range", Kind.CHOICE, "frames", "The frames to solve: all of the plate input, or the two numbers beside.",
+         FROM_INPUT, RANGES),
+    Knob("first", Kind.INT, "first", "First frame to solve, handles included. Used when frames is custom.", 1),
+    Knob("last", Kind.INT, "last", "Last frame to solve, handles included. Used when frames is custom.", 1,
+         same_line=True),
+)
+
+_COLOUR = (
+    Knob("colorspace", Kind.STRING, "colour space",
+         "Colour space of the plate, by name, alias or role of the OCIO config. Empty: what the host knows, that is "
+         "the space of the plate's Read, else the working space of the project.", job="colorspace"),
+    Knob("ocio", Kind.FILE, "OCIO config",
+         "OCIO config file, or the name of one built into OpenColorIO. Empty: the host's own config.", job="ocio"),
+)
+
+_SOLVE = (
+    Knob("seed", Kind.INT, "seed", "The same inputs and seed give the same result.", 0, job="seed"),
+    Knob("cold", Kind.BOOL, "cold start", "Start from nothing, not from the last fit of this shot.", False, job="cold",
+         same_line=True),
+    Knob("folder", Kind.FOLDER, "output folder",
+         "Results go into v001, v002 and so on of this folder and are never written over. Empty: the folder penumbra "
+         "beside the script."),
+    Knob("solve", Kind.BUTTON, "Solve",
+         "Write what the engine can't read by itself, solve, and show the result. A render never solves."),
+    Knob("cancel", Kind.BUTTON, "Cancel", "Cancel this node's solve. What was solved so far is kept for the next one.",
+         same_line=True),
+    Knob("check", Kind.BUTTON, "Check", "See whether the result still fits the inputs and knobs.", same_line=True),
+    Knob("status", Kind.STATUS, "status", "What the node is doing, or why it could not.", "not solved yet"),
+)
+
+_ENGINE = (
+    Knob("engine_rule", Kind.RULE, "engine"),
+    Knob("engine_status", Kind.BUTTON, "Engine status", "Say whether the engine runs, and what it computes on."),
+    Knob("release_gpu", Kind.BUTTON, "Release GPU",
+         "Make the engine give back its GPU memory. Refused while a job runs.", same_line=True),
+)
+
+_RESULT = (
+    Knob("use_stale", Kind.BOOL, "use stale result",
+         "Show and render the result although inputs or knobs changed since the solve.", False),
+)
+
+
+def _state(name: str, version: int) -> Tuple[Knob, ...]:
+    """What the node remembers. Hidden, and saved with the script, so that it opens without the plug-in."""
+    return (
+        Knob("stale", Kind.BOOL, "stale", "Inputs or knobs changed since the solve.", False, hidden=True),
+        Knob("badge", Kind.STRING, "badge", "The line below the node's name.", "not solved", hidden=True),
+        Knob("result", Kind.STRING, "result", "Folder of the result that is shown.", hidden=True),
+        Knob("solved_first", Kind.INT, "first solved frame", "A frame before this one has no result.", 1, hidden=True),
+        Knob("solved_last", Kind.INT, "last solved frame", "A frame after this one has no result.", 0, hidden=True),
+        Knob("manifest", Kind.STRING, "manifest", "What that result was made of.", hidden=True),
+        Knob("pending", Kind.STRING, "pending", "Folder of the solve that is under way.", hidden=True),
+        Knob("pending_job", Kind.STRING, "pending job", "The engine's id of the solve that is under way.", hidden=True),
+        Knob("node_uuid", Kind.STRING, "node uuid", "Tells this node from its copies.", hidden=True),
+        Knob("version", Kind.INT, "version", "Version of this node's knobs and graph.", version, hidden=True),
+        Knob("penumbra_node", Kind.STRING, "penumbra node", "Which node of Penumbra this is.", name, hidden=True),
+    )
+
+
+def _output_knob(outputs: Tuple[Output, ...]) -> Tuple[Knob, ...]:
+    labels = tuple(output.label for output in outputs)
+    return (Knob("output", Kind.CHOICE, "output", "What the node shows and renders.", labels[0], labels),)
+
+
+def _objects(count: int) -> Tuple[Knob, ...]:
+    return tuple(
+        Knob("mask{}_name".format(slot), Kind.STRING, "name of mask {}".format(slot),
+             "Name of this object's layer: a letter, then letters, digits or underscores.", "object{}".format(slot))
+        for slot in range(1, count + 1)
+    )
+
+
+_OBJECTS = 4
+
+_OMNIMATTE_OUTPUTS = (
+    *(Output("object {}".format(slot), "{{mask{}_name}}".format(slot)) for slot in range(1, _OBJECTS + 1)),
+    Output("all layers", "layers"),
+    Output("background", "background"),
+    Output("background with grain", "background_grain"),
+    Output("canvas", "canvas"),
+    Output("removal", "removal", data=True),
+    Output("confidence", "confidence", data=True),
+    PLATE_OUTPUT,
+)
+
+OMNIMATTE_LAYERS = NodeSpec(
+    name="OmnimatteLayers",
+    label="Omnimatte Layers",
+    kind="omnimatte",
+    version=1,
+    help="Splits a plate into one premultiplied layer for each object, with the shadows, reflections and dust that "
+         "belong to it, and a clean background. Connect the plate and a rough mask of each object, the front one "
+         "first, name the objects and press Solve. The layers over each other over the background give the plate back.",
+    inputs=(
+        Input("plate", "The plate, with all its handles.", "plate", hint=False),
+        *(Input("mask{}".format(slot), "Rough mask of object {}, counted from the front.".format(slot), "masks",
+                "mask{}_name".format(slot)) for slot in range(1, _OBJECTS + 1)),
+    ),
+    knobs=(
+        *_output_knob(_OMNIMATTE_OUTPUTS),
+        *_RESULT,
+        *_objects(_OBJECTS),
+        Knob("mask_missing", Kind.CHOICE, "missing mask file",
+             "A frame without a mask file: an error, or an object that is off screen there.", "error", MASK_MISSING,
+             job="mask_missing"),
+        *_FRAMES,
+        Knob("quality", Kind.CHOICE, "quality",
+             "draft is the closed form alone; standard and final also learn which object an effect belongs to.",
+             "standard", QUALITIES, job="quality"),
+        *_COLOUR,
+        *_SOLVE,
+        *_ENGINE,
+        *_state("OmnimatteLayers", 1),
+    ),
+    outputs=_OMNIMATTE_OUTPUTS,
+)
+
+#: All nodes by name.
+NODES: Dict[str, NodeSpec] = {node.name: node for node in (OMNIMATTE_LAYERS,)}
