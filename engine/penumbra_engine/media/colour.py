@@ -227,8 +227,8 @@ class Config:
         return found is not None and found.getName() == space.getName()
 
     def _to_lin_rec709(self, working: str) -> ocio.Processor:
-        """From a linear space to linear Rec.709: within the config if it has that space, else over the pinned built-in
-        by the role aces_interchange, or by a space which OpenColorIO recognises in both."""
+        """From a linear space to linear Rec.709: within the config if it has that space, else by way of the pinned
+        built-in and the role aces_interchange, or a space that the table knows and both configs have."""
         inside = self._find(_LIN_REC709.names[0])
         if inside is not None:
             return self._config.getProcessor(working, inside.getName())
@@ -236,15 +236,17 @@ class Config:
         target = _LIN_REC709.names[0]
         if self._config.hasRole("aces_interchange"):
             return ocio.Config.GetProcessorFromConfigs(self._config, working, built_in, target)
-        try:
-            ours, theirs = ocio.Config.IdentifyInterchangeSpace(self._config, working, built_in, target)
-        except ocio.Exception as error:
-            raise InputError(
-                f"{self.name} doesn't say what its colours are: it has no linear Rec.709 space, no role "
-                "aces_interchange and no space that OpenColorIO recognises. Add the role to the config",
-                "--ocio",
-            ) from error
-        return ocio.Config.GetProcessorFromConfigs(self._config, working, ours, built_in, target, theirs)
+        for known in _KNOWN:
+            bridge = self._find(known.names[0])
+            if bridge is not None:
+                return ocio.Config.GetProcessorFromConfigs(
+                    self._config, working, bridge.getName(), built_in, target, known.names[0]
+                )
+        raise InputError(
+            f"{self.name} doesn't say what its colours are: it has no role aces_interchange and none of the spaces "
+            f"{', '.join(known.names[1] for known in _KNOWN)}, by these or other usual names; add the role",
+            "--ocio",
+        )
 
     def _id(self, *transforms: _Transform) -> str:
         # The transforms' own ids take in the content of look-up tables, which are files beside the config.

@@ -14,8 +14,11 @@ from penumbra_engine.media.windows import Window, crop, place
 
 HALF_MAX = 65504.0
 
+_ORDER = {"r": 0, "g": 1, "b": 2, "a": 3}
+
 #: Attributes that describe the file rather than the picture, or that a float EXR file would make untrue.
-_OF_THE_FILE = ("compression", "openexr:", "oiio:", "PixelAspectRatio", "ICCProfile", "multiView", "view")
+_OF_THE_FILE = ("compression", "PixelAspectRatio", "ICCProfile", "multiView", "view")
+_OF_THE_FILE_PREFIXES = ("openexr:", "oiio:", "ICCProfile:")
 
 
 class Typed(NamedTuple):
@@ -102,45 +105,30 @@ def read_picture(path: str | Path, select: str = "") -> Picture:
     file = _open(path)
     try:
         indices, header = _chosen(file, path, select)
-        first, last = min(indices), max(indices) + 1
-        pixels = file.read_image(file.current_subimage(), 0, first, last, "float")
-        # Some readers hand out a half-read picture with a message: that is no picture.
-        if pixels is None or file.has_error:
-            raise InputError(f"{path} is damaged or incomplete ({_said(file)}); render or copy it again")
+        return _picture(_pixels(file, path, indices), header)
     finally:
         file.close()
-    if indices != list(range(first, last)):
-        pixels = pixels[..., [index - first for index in indices]]
-    return Picture(
-        np.ascontiguousarray(pixels, dtype=np.float32),
-        header.channels,
-        header.window.x,
-        header.window.y,
-        header.display,
-        header.pixel_aspect,
-        header.metadata,
-    )
 
 
 def read_mask(path: str | Path, select: str = "") -> Picture:
     """Read a mask as a picture with the one channel A: alpha if there is one, else the one channel, else R.
 
-    Integer files give 0..1. Raises InputError as read_picture.
+    Integer files give 0..1. Raises InputError as read_picture, and when none of these channels is there.
     """
-    header = read_header(path, select)
-    names = [name.rsplit(".", 1)[-1].upper() for name in header.channels]
-    if len(names) == 1:
-        picture = read_picture(path, select)
-        return replace(picture, channels=("A",))
-    wanted = next((name for name in ("A", "R") if name in names), None)
-    if wanted is None:
-        raise InputError(
-            f"{path} has the channels {', '.join(header.channels)}: no alpha, not one channel and no R; "
-            "name the channel of the mask behind the path, as in mask.####.exr@char.a"
-        )
-    index = names.index(wanted)
-    picture = read_picture(path, select)
-    return replace(picture, pixels=np.ascontiguousarray(picture.pixels[..., index : index + 1]), channels=("A",))
+    path = Path(path)
+    file = _open(path)
+    try:
+        indices, header = _chosen(file, path, select)
+        names = [_canonical(name) for name in header.channels]
+        of_mask = 0 if len(names) == 1 else next((names.index(name) for name in ("a", "r") if name in names), None)
+        if of_mask is None:
+            raise InputError(
+                f"{path} has the channels {', '.join(header.channels)}: no alpha, more than one, and no R; "
+                "name the channel of the mask behind the path, as in mask.####.exr@char.a"
+            )
+        return _picture(_pixels(file, path, [indices[of_mask]]), replace(header, channels=("A",)))
+    finally:
+        file.close()
 
 
 def write_picture(path: str | Path, picture: Picture, *, float32: bool = False, argument: str = "--out") -> None:
@@ -195,24 +183,44 @@ def _chosen(file: oiio.ImageInput, path: Path, select: str) -> tuple[list[int], 
     raise InputError(f"{path} has no {what}; it has the channels {', '.join(offered)}")
 
 
+def _pixels(file: oiio.ImageInput, path: Path, indices: list[int]) -> np.ndarray:
+    """H x W x C float32 of those channels of the current part."""
+    first, last = min(indices), max(indices) + 1
+    pixels = file.read_image(file.current_subimage(), 0, first, last, "float")
+    # Some readers hand out a half-read picture with a message: that is no picture.
+    if pixels is None or file.has_error:
+        raise InputError(f"{path} is damaged or incomplete ({_one_line(file.geterror())}); render or copy it again")
+    if indices != list(range(first, last)):
+        pixels = pixels[..., [index - first for index in indices]]
+    return np.ascontiguousarray(pixels)
+
+
+def _picture(pixels: np.ndarray, header: Header) -> Picture:
+    x, y = header.window.x, header.window.y
+    return Picture(pixels, header.channels, x, y, header.display, header.pixel_aspect, header.metadata)
+
+
 def _pick(channels: tuple[str, ...], part: str, select: str) -> dict[int, str]:
     """Index and name of the channels that `select` picks of one part of a file; empty where it has none of them."""
     if not select:
         return dict(enumerate(channels))
-    wanted = _canonical(select)
-    names = {index: _canonical(name) for index, name in enumerate(channels)}
-    if part:  # parts may say their layer in the part's name, or in each channel's, or in both
-        names |= {i: _canonical(f"{part}.{channels[i]}") for i in names if wanted.startswith(_canonical(part) + ".")}
-    if exact := {index: channels[index] for index, name in names.items() if name == wanted}:
-        return exact
+    picked = _pick_named([_canonical(name) for name in channels], _canonical(select))
+    if not picked and part:  # some writers say the layer in the part's name only
+        picked = _pick_named([_canonical(f"{part}.{name}") for name in channels], _canonical(select))
+    return picked
+
+
+def _pick_named(names: list[str], wanted: str) -> dict[int, str]:
+    """The same of canonical names: a channel, the picture's own colour, or a layer, as R, G, B, A and then the rest."""
+    if wanted in names:
+        return {names.index(wanted): wanted.rpartition(".")[2].upper()}
     if wanted in ("rgb", "rgba"):
-        colour = {name: index for index, name in names.items()}
-        if not {"r", "g", "b"} <= colour.keys():
-            return {}
-        return {colour[name]: name.upper() for name in wanted if name in colour}
-    prefix = "" if part and _canonical(part) == wanted and not any("." in name for name in channels) else wanted + "."
-    inside = {i: name.removeprefix(prefix) for i, name in names.items() if name.startswith(prefix)}
-    return {i: name.upper() for i, name in inside.items() if "." not in name}
+        return {names.index(name): name.upper() for name in wanted if name in names} if {*"rgb"} <= {*names} else {}
+    inside = {
+        index: name.removeprefix(wanted + ".") for index, name in enumerate(names) if name.startswith(wanted + ".")
+    }
+    ordered = sorted(inside, key=lambda index: _ORDER.get(inside[index], len(_ORDER)))
+    return {index: inside[index].upper() for index in ordered if "." not in inside[index]}
 
 
 def _canonical(name: str) -> str:
@@ -225,7 +233,7 @@ def _canonical(name: str) -> str:
 def _metadata(spec: oiio.ImageSpec) -> dict[str, Value]:
     found: dict[str, Value] = {}
     for attribute in spec.extra_attribs:
-        if attribute.name.startswith(_OF_THE_FILE):
+        if attribute.name in _OF_THE_FILE or attribute.name.startswith(_OF_THE_FILE_PREFIXES):
             continue
         value = attribute.value
         if isinstance(value, str | int | float):
@@ -287,10 +295,6 @@ def _fill(path: Path, size: int) -> None:
     with path.open("wb", buffering=0) as file:
         for _ in range(size // len(block) + 1):
             file.write(block)
-
-
-def _said(file: oiio.ImageInput) -> str:
-    return _one_line(file.geterror())
 
 
 def _one_line(text: str) -> str:

@@ -147,7 +147,7 @@ class Shot:
                 mask = self.mask(name, frame)
                 present = bool(mask.any())
                 there += present
-                full += bool(mask.all())
+                full += bool((mask > 0.5).all())
                 yield name, frame, present
             if not there:
                 raise InputError(
