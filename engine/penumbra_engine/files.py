@@ -4,7 +4,7 @@ import errno
 import os
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from penumbra_engine.errors import EngineError, InputError, PenumbraError
@@ -39,7 +39,8 @@ def replacing(path: Path, argument: str = "") -> Iterator[Path]:
     except OSError as error:
         raise file_error(error, path, argument) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):  # it took its place, or never came to be
+            temporary.unlink()
 
 
 def write_atomically(path: str | Path, data: bytes, argument: str = "") -> None:

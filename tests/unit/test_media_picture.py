@@ -41,8 +41,9 @@ def ramp(channels: int, height: int = 3, width: int = 4) -> np.ndarray:
 @pytest.fixture
 def layered(tmp_path: Path) -> Path:
     """One part: the picture, a layer with alpha, a layer in Nuke's words, a lone channel."""
-    names = ["R", "G", "B", "A", "char.R", "char.G", "char.B", "char.A", "glow.red", "glow.green", "glow.blue", "depth.Z"]
-    return write(tmp_path / "layered.exr", ramp(12), tuple(names))
+    rgba, char = ("R", "G", "B", "A"), ("char.R", "char.G", "char.B", "char.A")
+    names = (*rgba, *char, "glow.red", "glow.green", "glow.blue", "depth.Z")
+    return write(tmp_path / "layered.exr", ramp(12), names)
 
 
 @pytest.mark.parametrize(

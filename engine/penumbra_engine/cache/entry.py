@@ -94,12 +94,9 @@ class Entry:
 
     def stack(self, name: str) -> Stack:
         """A stack that was saved; writable while the entry is incomplete. Raises EngineError when it is damaged."""
-        path = self.path / f"{name}.npy"
-        try:
-            stack = Stack(path, writable=not self.complete)
-        except ValueError as error:
-            raise _damaged(path) from error
-        if not self.complete:
+        building = not self.complete
+        stack = Stack(self.path / f"{name}.npy", writable=building)
+        if building:
             self._stacks.append(stack)
         return stack
 
@@ -114,7 +111,7 @@ class Entry:
         try:
             return safetensors.numpy.load_file(path)
         except safetensors.SafetensorError as error:
-            raise _damaged(path) from error
+            raise EngineError(f"{path} is damaged; run `penumbra cache clear` and solve again") from error
 
     def finish(self, meta: dict[str, Any] | None = None) -> None:
         """Make the entry complete, with `meta` (anything JSON can hold). Closes its stacks."""
@@ -151,7 +148,3 @@ class Entry:
         if self._partial is None and self.complete:
             raise ValueError(f"{self._final} is complete")
         return self.partial
-
-
-def _damaged(path: Path) -> EngineError:
-    return EngineError(f"{path} is damaged; run `penumbra cache clear` and solve again")

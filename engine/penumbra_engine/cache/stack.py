@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from penumbra_engine.errors import EngineError
 from penumbra_engine.files import file_error
 
 DTYPES = (np.dtype("float32"), np.dtype("float16"), np.dtype("uint8"))
@@ -22,9 +23,12 @@ class Stack:
     """
 
     def __init__(self, path: Path, *, writable: bool = False) -> None:
-        """Open the stack in a file made by `create`."""
+        """Open the stack in a file made by `create`. Raises EngineError when the file is damaged."""
         self.path = path
-        header = np.lib.format.open_memmap(path, mode="r")
+        try:
+            header = np.lib.format.open_memmap(path, mode="r")
+        except ValueError as error:
+            raise EngineError(f"{path} is damaged; run `penumbra cache clear` and solve again") from error
         self.shape: tuple[int, int, int, int] = header.shape
         self.dtype: np.dtype = header.dtype
         self._start = int(header.offset)
@@ -131,6 +135,16 @@ class Stack:
         except OSError as error:
             raise file_error(error, self.path) from error
 
+    def _seek_and_read(self, view: memoryview, offset: int) -> int:
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.readinto(view) or 0
+
+    def _seek_and_write(self, view: memoryview, offset: int) -> int:
+        with self._lock:
+            self._file.seek(offset)
+            return self._file.write(view) or 0
+
     if hasattr(os, "preadv"):
 
         def _read_at(self, view: memoryview, offset: int) -> int:
@@ -140,13 +154,4 @@ class Stack:
             return os.pwrite(self._file.fileno(), view, offset)
 
     else:  # Windows
-
-        def _read_at(self, view: memoryview, offset: int) -> int:
-            with self._lock:
-                self._file.seek(offset)
-                return self._file.readinto(view) or 0
-
-        def _write_at(self, view: memoryview, offset: int) -> int:
-            with self._lock:
-                self._file.seek(offset)
-                return self._file.write(view) or 0
+        _read_at, _write_at = _seek_and_read, _seek_and_write

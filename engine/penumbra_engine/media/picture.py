@@ -292,7 +292,7 @@ def _whole(path: Path) -> bool:
 def _fill(path: Path, size: int) -> None:
     """Write that many bytes over a failed file, so that a full disk says so itself: OpenImageIO does not tell why."""
     block = bytes(1 << 20)
-    with path.open("wb", buffering=0) as file:
+    with path.open("wb") as file:
         for _ in range(size // len(block) + 1):
             file.write(block)
 
