@@ -268,27 +268,30 @@ def logged(command: list[str]) -> None:
 
 def demo() -> int:
     """Omnimatte Layers on the bundled shot, without a running engine and with its cache beside the result."""
-    start = time.monotonic()
     surroundings = {**child_environment(), "PENUMBRA_HOME": str(DEMO / "engine")}
     surroundings.pop("OCIO", None)  # the shot's space is one of the built-in config, perhaps not of the facility's
-    command = [program("penumbra"), "run", "omnimatte", "--in-process", "--out", str(DEMO)]
+    command = [program("penumbra"), "run", "omnimatte", "--in-process", "--json", "--out", str(DEMO)]
     command += ["--plate", str(SHOT / "plate.####.exr"), "--mask", "cart=" + str(SHOT / "mask1.####.png")]
     command += ["--frames", "1001-1024", "--colorspace", "lin_rec709_scene"]
     print("Solving {} (24 frames): the cart and its long shadow become one layer".format(SHOT.name), flush=True)
-    if subprocess.run(command, env=surroundings, check=False).returncode:
+    answer = subprocess.run(command, env=surroundings, stdout=subprocess.PIPE, check=False)
+    if answer.returncode:
         raise Stop("the demo did not finish; the message above says why. `install.py doctor` checks the rest.")
-    results = {
-        "layer of the cart": DEMO / "cart" / "cart.####.exr",
+    result = json.loads(answer.stdout)
+    pictures = {
+        "cart with its shadow": DEMO / "cart" / "cart.####.exr",
         "clean background": DEMO / "background" / "background.####.exr",
         "overview picture": DEMO / "overview.png",
         "report": DEMO / "report.json",
     }
-    missing = [str(path) for path in results.values() if not Path(str(path).replace("####", "1024")).is_file()]
+    missing = [str(path) for path in pictures.values() if not Path(str(path).replace("####", "1024")).is_file()]
     if missing:
         raise Stop("the solve ended but did not write {}. Please report this.".format(", ".join(missing)))
-    print("\nDone in {:.0f} s.".format(time.monotonic() - start))
-    for what, path in results.items():
-        print("  {:<18} {}".format(what, path))
+    print("Solved in {:.0f} s; the layers are in {}:".format(result["seconds"], result["colorspace"]))
+    for what, path in pictures.items():
+        print("  {:<20}  {}".format(what, path))
+    for warning in result["warnings"]:
+        print("  warning: {}".format(warning))
     return 0
 
 
