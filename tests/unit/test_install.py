@@ -305,7 +305,7 @@ def test_the_demo_runs_with_the_engine_that_is_here(install, monkeypatch, capfd)
     monkeypatch.setattr(install, "VENV", Path(sys.prefix))
     assert install.demo() == 0
     said = capfd.readouterr()
-    assert "Solved in" in said.out and "warning" not in said.out and "left" in said.err  # progress with a remaining time
+    assert "Solved in" in said.out and "warning" not in said.out and "left" in said.err
     layers = [install.DEMO / name for name in ("cart/cart.1001.exr", "background/background.1024.exr")]
     assert all(path.is_file() for path in layers)
 
