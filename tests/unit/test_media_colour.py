@@ -188,6 +188,14 @@ def test_a_linear_role_is_needed_only_by_what_is_not_linear(tmp_path: Path) -> N
         config.space("camera log")
 
 
+def test_the_id_is_of_the_content_wherever_the_file_lies(tmp_path: Path) -> None:
+    ids = set()
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        ids.add(Config.load(bare(tmp_path / folder, roles=", aces_interchange: lin")).space("lin").config_id)
+    assert len(ids) == 1 and ids.pop().startswith("bare config é.ocio@")
+
+
 def test_the_id_changes_with_a_look_up_table(tmp_path: Path) -> None:
     (tmp_path / "luts").mkdir()
     lut = "  - !<ColorSpace> {name: graded, bitdepth: 32f, to_reference: !<FileTransform> {src: grade.spi1d}}\n"

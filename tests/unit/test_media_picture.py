@@ -218,4 +218,3 @@ def test_pixels_channels_and_windows_agree() -> None:
         Picture(ramp(3), ("R", "G"))
     picture = Picture(ramp(3), ("R", "G", "B"), 5, 6)
     assert picture.window == picture.display == Window(5, 6, 4, 3)
-    assert picture.placed(Window(4, 6, 1, 1)).pixels.shape == (1, 1, 3)

@@ -251,7 +251,7 @@ class Config:
     def _id(self, *transforms: _Transform) -> str:
         # The transforms' own ids take in the content of look-up tables, which are files beside the config.
         parts = [self._config.serialize(), *(transform.id for transform in transforms)]
-        return f"{self.name}@{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+        return f"{Path(self.name).name}@{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
     def _offers(self, name: str) -> str:
         """Close matches and roles, for a message."""

@@ -10,7 +10,7 @@ import OpenImageIO as oiio
 
 from penumbra_engine.errors import EngineError, InputError
 from penumbra_engine.files import replacing
-from penumbra_engine.media.windows import Window, crop, place
+from penumbra_engine.media.windows import Window, crop
 
 HALF_MAX = 65504.0
 
@@ -63,10 +63,6 @@ class Picture:
         """The picture cropped to what it holds plus one black pixel; see windows.crop."""
         pixels, window = crop(self.pixels, self.window, self.display)
         return replace(self, pixels=pixels, x=window.x, y=window.y)
-
-    def placed(self, window: Window) -> "Picture":
-        """The picture over another data window, black where it holds nothing."""
-        return replace(self, pixels=place(self.pixels, self.window, window), x=window.x, y=window.y)
 
 
 @dataclass(frozen=True)
