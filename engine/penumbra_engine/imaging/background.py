@@ -3,13 +3,14 @@
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.filters import box, local_range
 from penumbra_engine.imaging.noise import Noise
 
 _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
 _MIN_SAMPLES = 4
 _BACKGROUND_ERROR = 0.004  # relative: quantisation and drift that no averaging takes out
+_VIGNETTE = 0.015  # relative: what the corners of a lens take away, seen as soon as the camera turns
 
 
 def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
@@ -65,7 +66,8 @@ def _mode(samples: Tensor, smooth: Tensor, valid: Tensor, median: Tensor, noise:
 
 
 def _agreement(difference: Tensor, valid: Tensor) -> Tensor:
-    return torch.exp(-difference.square().sum(1) / _KERNEL) * valid
+    # No smaller than that: denormal numbers are slow.
+    return torch.exp(-(difference.square().sum(1) / _KERNEL).clamp(max=60)) * valid
 
 
 def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:
@@ -76,25 +78,28 @@ def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:
     return torch.where(count >= _MIN_SAMPLES, mean, fallback)
 
 
-def disturbance(picture: Tensor, background: Tensor, noise: Noise, tolerance: float, radius: int = 2) -> Tensor:
+def disturbance(picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, radius: int = 2) -> Tensor:
     """By how many standard deviations the mean of a picture over a square differs from the background's.
 
-    N x C x H x W each; N x H x W, the largest over the channels. tolerance: what registration may be off by, in pixels;
-    an edge moved by that much is no disturbance.
+    picture, background: N x C x H x W; the result N x H x W, the largest over the channels. tolerance: H x W, what
+    registration may be off by, in pixels; an edge moved by that much is no disturbance.
     """
-    difference = box(picture - background, radius)
-    variance = box(noise.variance(torch.maximum(picture, background)), radius) / (2 * radius + 1) ** 2
-    variance = variance + (_BACKGROUND_ERROR * box(background, radius)).square()
-    if tolerance:
-        variance = variance + (tolerance * _slope(background)).square()
-    return (difference.abs() / variance.sqrt()).amax(1)
+    difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
+    moves = bool(tolerance.any())
+    error = _VIGNETTE if moves else _BACKGROUND_ERROR
+    variance = box(noisy, radius) / (2 * radius + 1) ** 2 + (error * box(background, radius)).square()
+    if moves:
+        variance = variance + (tolerance * slope(background)).square() + _errs_both_ways(difference, noisy, radius + 1)
+    return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 
-def _slope(background: Tensor) -> Tensor:
-    """What the mean over a small square changes by when the picture moves by a pixel, at most."""
-    smooth = box(background, 1)
-    dx = torch.zeros_like(smooth)
-    dy = torch.zeros_like(smooth)
-    dx[..., 1:-1] = (smooth[..., 2:] - smooth[..., :-2]).abs() / 2
-    dy[..., 1:-1, :] = (smooth[..., 2:, :] - smooth[..., :-2, :]).abs() / 2
-    return box(dx + dy, 1)
+def _errs_both_ways(difference: Tensor, variance: Tensor, radius: int) -> Tensor:
+    """The mean square of a difference to the side on which it is smaller, beyond the noise: an effect darkens or adds
+    light, while an edge out of place or blurred by motion errs to both sides. N x C x H x W all."""
+    above, below = (box(side.clamp(min=0).square(), radius) for side in (difference, -difference))
+    return 2 * (torch.minimum(above, below) - box(variance, radius) / 2).clamp(min=0)
+
+
+def slope(background: Tensor) -> Tensor:
+    """What a pixel's surroundings change by when the picture moves by a pixel, at most. N x C x H x W both."""
+    return box(local_range(background, 1), 1) / 2

@@ -38,7 +38,7 @@ def denoise_ratio(ratio: Tensor, variance: Tensor, guide: Tensor, guide_variance
                 continue
             other = padded[..., radius + dy : radius + dy + height, radius + dx : radius + dx + width]
             distance = box((guide - other[:, :1]).square() / (guide_variance + other[:, 1:2]), 1)
-            alike = torch.exp(-3 * (distance - 1).clamp(min=0))
+            alike = torch.exp(-3 * (distance - 1).clamp(0, 20))  # no smaller: denormal numbers are slow
             total += alike * other[:, 2 : 2 + channels]
             weight += alike * other[:, 2 + channels :]
     return total / weight

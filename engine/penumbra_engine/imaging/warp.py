@@ -12,9 +12,9 @@ def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> T
 
 
 def transform(points: Tensor, homography: Tensor) -> Tensor:
-    """Points ... x 2 through a 3 x 3 homography, in float64 where either is."""
-    ones = torch.ones_like(points[..., :1])
-    moved = torch.cat([points, ones], -1) @ homography.T.to(points)
+    """Points ... x 2 through a 3 x 3 homography; of the points' dtype."""
+    matrix = homography.to(points)
+    moved = points @ matrix[:, :2].T + matrix[:, 2]
     return moved[..., :2] / moved[..., 2:]
 
 
@@ -38,5 +38,4 @@ def warp(picture: Tensor, to_source: Tensor, height: int, width: int, mode: str 
 
     Returns C x height x width and where it lies inside the picture, height x width bool.
     """
-    points = transform(pixel_grid(height, width, picture.device).double(), to_source.double()).float()
-    return sample(picture, points, mode)
+    return sample(picture, transform(pixel_grid(height, width, picture.device), to_source), mode)

@@ -48,9 +48,9 @@ def known_background_alpha(
     the rough mask says.
 
     Each pixel tries the colours of foreground pixels near it, over the background with the effect behind: the best
-    alpha on the line between the two is a projection (Wang & Cohen 2007, eq. 1 and 2); candidates that explain the pixel are
-    averaged. It also tries an effect without an object. Pixels whose colours tell little lean on the prior, and all on
-    neighbours that look alike.
+    alpha on the line between the two is a projection (Wang & Cohen 2007, eq. 1 and 2); candidates that explain the
+    pixel are averaged. It also tries an effect without an object. Pixels whose colours tell little lean on the prior,
+    and all on neighbours that look alike.
     """
     alpha, bare = prior.clone(), torch.zeros_like(prior)
     if not unknown.any() or not foreground.any():

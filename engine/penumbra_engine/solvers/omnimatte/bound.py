@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.background import disturbance
+from penumbra_engine.imaging.background import disturbance, slope
 from penumbra_engine.imaging.filters import box, denoise_ratio
 from penumbra_engine.imaging.morphology import components_over, dilate, distance_outside
-from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.masks import Masks
@@ -48,7 +47,7 @@ def bound_effects(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, qual
             for index in range(count):
                 picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
                 transmission, alpha = measure_effect(
-                    picture, background, masks.union(index), canvas.noise, canvas.tolerance, ceiling, _SEARCH[quality]
+                    picture, background, masks.union(index), canvas, index, ceiling, _SEARCH[quality]
                 )
                 stack[index] = torch.cat([transmission, alpha[None]]).numpy()
                 yield index, count
@@ -63,21 +62,15 @@ def _ceiling(plates: Plates) -> float:
 
 
 def measure_effect(
-    picture: Tensor,
-    background: Tensor,
-    objects: np.ndarray,
-    noise: Noise,
-    tolerance: float,
-    ceiling: float,
-    search: int,
+    picture: Tensor, background: Tensor, objects: np.ndarray, canvas: Canvas, index: int, ceiling: float, search: int
 ) -> tuple[Tensor, Tensor]:
     """Transmission 3 x H x W and alpha H x W of what the objects do to a picture around them.
 
-    picture, background: 3 x H x W scene-linear. objects: H x W bool. tolerance: px of misregistration. A shadow I = s B
-    is exactly an `over` with alpha 1 - min s; what adds light needs alpha (I - B) / (ceiling - B) at least.
+    picture, background: 3 x H x W scene-linear, frame `index` of the canvas. objects: H x W bool. A shadow I = s B is
+    exactly an `over` with alpha 1 - min s; what adds light needs alpha (I - B) / (ceiling - B) at least.
     """
     height, width = objects.shape
-    region = _region(picture, background, objects, noise, tolerance)
+    region = _region(picture, background, objects, canvas, index)
     transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)
     held = np.argwhere(region)
     if not len(held):
@@ -86,7 +79,8 @@ def measure_effect(
     window = (slice(top, bottom), slice(left, right))
     plate, clean = picture[:, *window][None], background[:, *window][None].clamp(min=_DARKEST)
     ratio = plate / clean
-    variance = noise.variance(torch.maximum(plate, clean)) / clean.square()
+    misplaced = (canvas.tolerance(index)[window] * slope(clean)).square()
+    variance = (canvas.noise.variance(torch.maximum(plate, clean)) + misplaced) / clean.square()
     weight = 1 / variance
     guide = (ratio * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
     smooth = denoise_ratio(ratio, variance, guide, 1 / weight.sum(1, keepdim=True), search)[0]
@@ -99,15 +93,18 @@ def measure_effect(
     return transmission, alpha
 
 
-def _region(picture: Tensor, background: Tensor, objects: np.ndarray, noise: Noise, tolerance: float) -> np.ndarray:
+def _region(picture: Tensor, background: Tensor, objects: np.ndarray, canvas: Canvas, index: int) -> np.ndarray:
     """Where there is evidence of an effect, H x W bool: sure somewhere, likely all around it. A faint effect is seen
     over many pixels only, a narrow one over few, so both are asked."""
     apart = torch.from_numpy(~objects)
     # Means over squares that reach into an object would report the object.
     picture = torch.where(apart, picture, background)
     share = box(apart[None, None].float(), 2)[0, 0]
-    near = disturbance(picture[None], background[None], noise, tolerance, 2)[0] / share.clamp(min=0.2)
-    wide = disturbance(picture[None], background[None], noise, tolerance, 5)[0]
+    near, wide = (
+        disturbance(picture[None], background[None], canvas.noise, canvas.tolerance(index), radius)[0]
+        for radius in (2, 5)
+    )
+    near = near / share.clamp(min=0.2)
     certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
     likely = ((near > _LIKELY) | (wide > _LIKELY)).numpy()
     return components_over(likely, certain.numpy()) | dilate(objects, 2)

@@ -1,9 +1,11 @@
 """Canvas: the background behind the objects and their effects, for every frame."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
@@ -14,6 +16,7 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise, estimate_noise
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.masks import Masks
 from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.omnimatte.register import Registration
@@ -23,7 +26,10 @@ _MARGIN = 0.017  # of the width: how far a rough mask may fall short of its obje
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _DISTURBED = 3.5  # standard deviations
 _PASSES = 3
-_NEAR = 10  # neighbours on each side that a frame of a moving camera takes its background from
+_NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
+_BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
+_LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
+_MASKED, _DISTURBED_THERE, _CLEAN = 0, 1, 2  # what is known of a pixel of a frame
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -33,17 +39,17 @@ class Canvas:
 
     background: T x 3 x H x W, or 1 x 3 x H x W when the camera is static. seen: same with one channel, how many clean
     samples a pixel has, of 8, cut to [0, 1]; 0 was never seen and is a guess. gains: T x 3, exposure of each frame over
-    the canvas. tolerance: px that registration may be off by. misfit: T, how far the undisturbed part of each frame
+    the canvas. misfit: T, how far the undisturbed part of each frame
     lies from its background, in standard deviations of the noise (1 is perfect).
     """
 
     key: str
     noise: Noise
     gains: np.ndarray
-    tolerance: float
     misfit: np.ndarray
     _background: Stack
     _seen: Stack
+    _tolerance: Stack
 
     def background(self, index: int) -> Tensor:
         """3 x H x W in the exposure of the frame."""
@@ -54,28 +60,37 @@ class Canvas:
         """H x W."""
         return torch.from_numpy(self._seen[min(index, len(self._seen) - 1)][0])
 
+    def tolerance(self, index: int) -> Tensor:
+        """H x W, what registration may be off by in pixels."""
+        coarse = torch.from_numpy(self._tolerance[index])[None]
+        return F.interpolate(coarse, self._seen.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
 
-def build_canvas(shot: Shot, plates: Plates, masks: Masks, registration: Registration, store: Store) -> Steps[Canvas]:
+
+def build_canvas(
+    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, store: Store
+) -> Steps[Canvas]:
     """Estimate the background, find what the objects do to it, and estimate it again without that."""
-    with store.entry("canvas", code=code_version(), registration=registration.key, masks=masks.key) as entry:
+    with store.entry("canvas", code=code_version(), flow=flow.key, masks=masks.key) as entry:
         if not entry.complete:
-            yield from _Build(shot, plates, masks, registration, entry).run()
+            yield from _Build(shot, plates, masks, registration, flow, entry).run()
         meta, arrays = entry.meta, entry.load("frames")
         return Canvas(
             entry.key,
             Noise(**meta["noise"]),
             arrays["gains"],
-            meta["tolerance"],
             arrays["misfit"],
             entry.stack("background"),
             entry.stack("seen"),
+            entry.stack("tolerance"),
         )
 
 
 class _Build:
     """One build of the canvas; the parts share the shot's geometry."""
 
-    def __init__(self, shot: Shot, plates: Plates, masks: Masks, registration: Registration, entry: Entry) -> None:
+    def __init__(
+        self, shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, entry: Entry
+    ) -> None:
         self.shot, self.plate, self.masks, self.registration, self.entry = (
             shot,
             plates.plate,
@@ -87,27 +102,29 @@ class _Build:
         self.static = registration.model == "static"
         self.margin = max(3.0, _MARGIN * self.width)
         self.gains = np.ones((self.count, 3))
-        self.tolerance = 0.0 if self.static else max(0.05, float(np.median(registration.residual)))
+        self.flow = flow.flow
         self.to_canvas, self.canvas_height, self.canvas_width = self._extent()
+        self.canvas = torch.zeros(3, self.canvas_height, self.canvas_width)
+        self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
         self.total = self.count * (2 * _PASSES + 3)
         self.done = 0
 
     def run(self) -> Steps[None]:
         self.noise = self._noise()
-        self.clean = self.entry.create_stack("clean", (self.count, 1, self.height, self.width), np.uint8)
+        self._measure_tolerance()
+        self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
-            self.clean[index] = (~self.masks.union(index, self.margin))[None].astype(np.uint8)
+            self.state[index] = np.where(self.masks.union(index, self.margin), _MASKED, _CLEAN)[None].astype(np.uint8)
             yield self._tick()
         samples = yield from self._samples()
-        self.canvas = np.zeros((3, self.canvas_height, self.canvas_width), np.float32)
-        yield from self._estimate(samples, undisturbed_only=False)
+        yield from self._estimate(samples, first=True)
         for last in (p == _PASSES - 1 for p in range(_PASSES)):
             misfit = yield from self._find_effects(measure=last)
             if not last:
-                yield from self._estimate(samples, undisturbed_only=True)
+                yield from self._estimate(samples, first=False)
         yield from self._write()
         self.entry.save("frames", gains=self.gains, misfit=misfit)
-        self.entry.finish({"noise": vars(self.noise), "tolerance": self.tolerance})
+        self.entry.finish({"noise": vars(self.noise)})
 
     def _tick(self) -> tuple[int, int]:
         self.done += 1
@@ -135,26 +152,59 @@ class _Build:
         """A frame in the exposure of the canvas."""
         return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
 
-    def _warp_to(self, source: int, target: int, picture: Tensor, mode: str) -> tuple[Tensor, Tensor]:
+    def _from_canvas(self, index: int) -> Tensor:
+        """The canvas as a frame sees it, 3 x H x W."""
+        if self.static:
+            return self.canvas
+        return warp(self.canvas, torch.from_numpy(self.to_canvas[index]), self.height, self.width)[0]
+
+    def _from_frame(self, source: int, target: int, picture: Tensor) -> tuple[Tensor, Tensor]:
+        """A picture over one frame as another sees it, and where it does."""
         to_source = np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target]
-        return warp(picture, torch.from_numpy(to_source), self.height, self.width, mode)
+        return warp(picture, torch.from_numpy(to_source), self.height, self.width)
 
     def _noise(self) -> Noise:
         """From up to eight pairs of neighbouring frames, outside the masks."""
 
-        def pairs():  # type: ignore[no-untyped-def]
+        def pairs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             for index in np.unique(np.linspace(0, self.count - 2, 8).round().astype(int)).tolist():
                 a, b = (torch.from_numpy(self.plate[i]) for i in (index, index + 1))
                 inside = torch.ones(self.height, self.width, dtype=torch.bool)
                 if not self.static:
-                    b, inside = self._warp_to(index + 1, index, b, "bicubic")
-                outside = ~(self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin))
-                yield a, b, inside & torch.from_numpy(outside)
+                    b, inside = self._from_frame(index + 1, index, b)
+                masked = self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin)
+                yield a, b, inside & ~torch.from_numpy(masked)
 
-        return estimate_noise(pairs() if self.count > 1 else ())
+        return estimate_noise(pairs())
+
+    def _measure_tolerance(self) -> None:
+        """How far the registration is off in each part of each frame: the median of what still moves there to the next
+        frame. A median over a block is that of the background, whatever small thing moves on it."""
+        height, width = self.flow.shape[-2:]
+        block = max(8, round(_BLOCK * width))
+        rows, columns = -(-height // block), -(-width // block)
+        self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
+        if self.static:
+            return
+        for index in range(self.count):
+            dx, dy, confidence = torch.from_numpy(self.flow[index])
+            masked = torch.from_numpy(self.masks.union(index, self.margin))[None, None].float()
+            known = (F.interpolate(masked, (height, width), mode="area")[0, 0] == 0) & (confidence > 0.5)
+            moved = torch.where(known, torch.hypot(dx, dy), torch.nan)
+            padded = F.pad(moved, (0, columns * block - width, 0, rows * block - height), value=torch.nan)
+            blocks = padded.reshape(rows, block, columns, block).permute(0, 2, 1, 3).flatten(2)
+            median = blocks.nanmedian(-1).values
+            typical = median.nanmedian()
+            tolerance = torch.nan_to_num(torch.where(median.isnan(), typical, median)).clamp(_LEAST_TOLERANCE, 2)
+            self.tolerances[index] = tolerance[None].numpy()
+
+    def _tolerance(self, index: int) -> Tensor:
+        coarse = torch.from_numpy(self.tolerances[index])[None]
+        return F.interpolate(coarse, (self.height, self.width), mode="bilinear", align_corners=False)[0, 0]
 
     def _samples(self) -> Steps[Stack]:
-        """The plate as the canvas sees it: the plate itself when the camera is static."""
+        """The plate as the canvas sees it: the plate itself when the camera is static, else with a fourth channel that
+        says where the frame reaches."""
         if self.static:
             return self.plate
         warped = self.entry.create_stack("warped", (self.count, 4, self.canvas_height, self.canvas_width))
@@ -165,10 +215,11 @@ class _Build:
             yield self._tick()
         return warped
 
-    def _estimate(self, samples: Stack, undisturbed_only: bool) -> Steps[None]:
+    def _estimate(self, samples: Stack, first: bool) -> Steps[None]:
         """One canvas from all frames, by bands of rows, so that memory does not grow with their number."""
         rows = max(8, _BAND_BYTES // (self.count * self.canvas_width * 4 * 8))
         bands = range(0, self.canvas_height, rows)
+        shown = torch.zeros(self.canvas_height, self.canvas_width, dtype=torch.bool)
         for top in bands:
             bottom = min(top + rows, self.canvas_height)
             # One row more on each side: what is near a pixel decides too.
@@ -177,60 +228,47 @@ class _Build:
             picture = band[:, :3]
             if self.static:
                 picture = picture / torch.from_numpy(self.gains).float()[:, :, None, None]
-            clean = self._clean_rows(above, below)
+            state = self._state_rows(above, below)
             if not self.static:
-                clean &= band[:, 3] > 0.5
+                state = torch.where(band[:, 3] > 0.5, state, _MASKED)
             kept = slice(top - above, bottom - above)
-            if undisturbed_only:
-                fallback = torch.from_numpy(self.canvas[:, above:below])
-                estimate = mean_of_clean(picture, clean, fallback)
+            if first:
+                estimate = undisturbed(picture, state != _MASKED, self.noise)
             else:
-                estimate = undisturbed(picture, clean, self.noise)
-            self.canvas[:, top:bottom] = estimate[:, kept].numpy()
+                estimate = mean_of_clean(picture, state == _CLEAN, self.canvas[:, above:below])
+            self.canvas[:, top:bottom] = estimate[:, kept]
+            self.times[top:bottom] = (state == _CLEAN).sum(0)[kept].float()
+            shown[top:bottom] = (state != _MASKED).any(0)[kept]
             for _ in range(max(1, self.count // len(bands))):
                 yield self._tick()
-        if not undisturbed_only:
-            yield from self._fill()
+        if not shown.all():
+            self.canvas = fill_smoothly(self.canvas, shown.float())
 
-    def _clean_rows(self, first: int, last: int) -> Tensor:
-        """Which samples of a band of the canvas are clean, T x rows x W bool."""
+    def _state_rows(self, first: int, last: int) -> Tensor:
+        """The state of the samples of a band of the canvas, T x rows x W uint8."""
         if self.static:
-            return torch.from_numpy(self.clean.rows(first, last)[:, 0] > 0)
-        points = pixel_grid(self.canvas_height, self.canvas_width)[first:last].double()
+            return torch.from_numpy(self.state.rows(first, last)[:, 0])
+        points = pixel_grid(self.canvas_height, self.canvas_width)[first:last]
         rows = []
         for index in range(self.count):
-            at = transform(points, torch.from_numpy(np.linalg.inv(self.to_canvas[index]))).round().long()
-            inside = (at >= 0).all(-1) & (at[..., 0] < self.width) & (at[..., 1] < self.height)
-            clean = torch.from_numpy(self.clean[index][0])
-            rows.append(inside & (clean[at[..., 1].clamp(0, self.height - 1), at[..., 0].clamp(0, self.width - 1)] > 0))
+            x, y = transform(points, torch.from_numpy(np.linalg.inv(self.to_canvas[index]))).round().long().unbind(-1)
+            state = torch.from_numpy(self.state[index][0])
+            rows.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
         return torch.stack(rows)
 
-    def _fill(self) -> Steps[None]:
-        """Continue the canvas smoothly to what no frame shows without an object."""
-        seen = torch.zeros(self.canvas_height, self.canvas_width, dtype=torch.bool)
-        rows = max(8, _BAND_BYTES // (self.count * self.canvas_width * 8))
-        for top in range(0, self.canvas_height, rows):
-            bottom = min(top + rows, self.canvas_height)
-            seen[top:bottom] = self._clean_rows(top, bottom).any(0)
-            yield self._tick()
-        if not seen.all():
-            self.canvas = fill_smoothly(torch.from_numpy(self.canvas), seen.float()).numpy()
-
     def _find_effects(self, measure: bool) -> Steps[np.ndarray]:
-        """Mark in `clean` where each frame differs from its background; give each frame's gain and misfit."""
-        canvas = torch.from_numpy(self.canvas)
+        """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless that is
+        all that is wanted, follow its exposure."""
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
         for index in range(self.count):
-            plate = self._plate(index)
-            background = canvas
-            if not self.static:
-                background, _ = warp(canvas, torch.from_numpy(self.to_canvas[index]), self.height, self.width)
-            outside = ~self.masks.union(index, self.margin)
-            differs = disturbance(plate[None], background[None], self.noise, self.tolerance)[0] > _DISTURBED
-            clean = outside & ~dilate(differs.numpy(), 2)
-            self.clean[index] = clean[None].astype(np.uint8)
-            if clean.mean() > 0.02:
-                chosen = torch.from_numpy(clean)
+            plate, background = self._plate(index), self._from_canvas(index)
+            differs = disturbance(plate[None], background[None], self.noise, self._tolerance(index))[0] > _DISTURBED
+            state = self.state[index][0]
+            state[state == _CLEAN] = _DISTURBED_THERE
+            state[(state != _MASKED) & ~dilate(differs.numpy(), 2)] = _CLEAN
+            self.state[index] = state[None]
+            chosen = torch.from_numpy(state == _CLEAN)
+            if chosen.float().mean() > 0.02:
                 lit = plate[:, chosen] / background[:, chosen].clamp(min=1e-4)
                 gains[index] = lit.median(1).values.numpy()
                 deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
@@ -245,38 +283,31 @@ class _Build:
         background = self.entry.create_stack("background", (count, 3, self.height, self.width))
         seen = self.entry.create_stack("seen", (count, 1, self.height, self.width))
         if self.static:
-            clean = np.zeros((self.height, self.width), np.float32)
-            for index in range(self.count):
-                clean += self.clean[index][0]
-            background[0], seen[0] = self.canvas, np.clip(clean / 8, 0, 1)[None]
+            background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
             yield self._tick()
             return
         for index in range(self.count):
-            picture, times = self._from_neighbours(index)
-            background[index], seen[index] = picture.numpy(), (times / 8).clamp(0, 1)[None].numpy()
+            often, _ = warp(
+                self.times[None], torch.from_numpy(self.to_canvas[index]), self.height, self.width, "bilinear"
+            )
+            background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
             yield self._tick()
 
-    def _from_neighbours(self, index: int) -> tuple[Tensor, Tensor]:
-        """The background of one frame from the clean parts of the frames near it, nearest first: the farther two frames
-        are apart, the less exactly they are registered. The canvas stands in where none of them sees it."""
-        canvas, _ = warp(
-            torch.from_numpy(self.canvas), torch.from_numpy(self.to_canvas[index]), self.height, self.width
-        )
-        total, weight = torch.zeros_like(canvas), torch.zeros(self.height, self.width)
-        times = torch.zeros(self.height, self.width)
-        for other in sorted(range(self.count), key=lambda t: abs(t - index)):
+    def _from_neighbours(self, index: int) -> Tensor:
+        """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the
+        farther two frames are apart, the less exactly they are registered. The canvas stands in where none of them sees
+        it."""
+        canvas = self._from_canvas(index)
+        total, weight, times = torch.zeros_like(canvas), torch.zeros_like(canvas[:1]), torch.zeros_like(canvas[:1])
+        for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
             if other == index:
                 continue
-            if abs(other - index) > _NEAR and bool((times >= 4).all()):
-                break
-            clean = torch.from_numpy(self.clean[other]).float()
-            picture, inside = self._warp_to(other, index, torch.cat([self._plate(other), clean]), "bicubic")
-            usable = inside & (picture[3] > 0.98)
-            # Far frames only where near ones are too few.
-            share = torch.where(usable & ((times < 4) | (abs(other - index) <= _NEAR)), 1 / abs(other - index), 0.0)
+            state = torch.from_numpy(self.state[other]).float()
+            picture, inside = self._from_frame(other, index, torch.cat([self._plate(other), state]))
+            clean = (inside & (picture[3] > _CLEAN - 0.05))[None]
+            share = clean / abs(other - index)
             total += share * picture[:3]
             weight += share
-            times += usable
+            times += clean
         few = (1 - times / 2).clamp(min=0)
-        mixed = total / weight.clamp(min=1e-6) * (1 - few) + canvas * few
-        return torch.where(weight > 0, mixed, canvas), times
+        return torch.where(weight > 0, total / weight.clamp(min=1e-6) * (1 - few) + canvas * few, canvas)

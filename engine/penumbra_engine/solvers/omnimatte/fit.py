@@ -21,10 +21,10 @@ from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.steps import Steps, code_version
 
-_STEPS = {"standard": 400, "final": 1200}
+_STEPS = {"standard": 300, "final": 1200}
 _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start from
 _BATCH = 4
-_SIDE = 128  # px of the longer side: effects are smooth, and who owns them smoother still
+_SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
 _LEARNING_RATE = 3e-3
 _CHECKPOINT = 50  # steps
 _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha terms

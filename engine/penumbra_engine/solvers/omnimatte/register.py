@@ -59,7 +59,7 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
                     lost = shot.frames[error.args[0][0]]
                     raise UnsolvableError(
                         f"frame {lost} of --plate can't be registered to its neighbours: too few features outside of "
-                        "what moves. Leave the frame out of --frames, or solve the frames before and after it on their own",
+                        "what moves. Leave the frame out of --frames, or solve what lies before and after it apart",
                         "--plate",
                     ) from error
                 model = "homography"

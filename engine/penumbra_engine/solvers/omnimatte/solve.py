@@ -61,7 +61,7 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     masks = yield from clock.run("masks", read_masks(shot, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
-    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, store))
+    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, flow, store))
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
     owners = yield from clock.run(
         "fit", fit_ownership(shot, plates, masks, registration, bound, job.quality, job.seed, job.cold, store)
@@ -88,7 +88,6 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
         },
         "canvas": {
             "noise": vars(canvas.noise),
-            "tolerance_px": canvas.tolerance,
             "misfit_sigma": _by_frame(shot, canvas.misfit),
             "gains": {
                 str(f): [round(float(g), 5) for g in gain] for f, gain in zip(shot.frames, canvas.gains, strict=True)
