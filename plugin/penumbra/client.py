@@ -70,7 +70,7 @@ class Client:
         self._patience = patience
         self._pause = pause
         self._closed = False
-        self._streams = []  # type: List[http.client.HTTPConnection]
+        self._streams = []  # type: List[socket.socket]
 
     def health(self) -> Health:
         """How the engine is. Raises EngineUnavailable."""
@@ -141,12 +141,11 @@ class Client:
     def close(self) -> None:
         """End every watch() of this client, from any thread."""
         self._closed = True
-        for connection in list(self._streams):
-            if connection.sock is not None:
-                try:
-                    connection.sock.shutdown(socket.SHUT_RDWR)
-                except OSError:
-                    pass  # the engine closed it first
+        for stream in list(self._streams):
+            try:
+                stream.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the engine closed it first
 
     def _connect(self, timeout: float) -> http.client.HTTPConnection:
         if self.runtime.socket:
@@ -199,8 +198,12 @@ class Client:
 
     def _stream(self, job_id: str, after: int) -> Iterator[Event]:
         connection = self._connect(STREAM_TIMEOUT)
-        self._streams.append(connection)
+        connection.connect()
+        stream = connection.sock  # the connection forgets it once the answer has begun
+        self._streams.append(stream)
         try:
+            if self._closed:
+                return
             headers = dict(self._headers(), Accept="text/event-stream")
             connection.request("GET", "{}/events?after={}".format(_job_path(job_id), after), headers=headers)
             response = connection.getresponse()
@@ -209,7 +212,7 @@ class Client:
             for data in _sse_data(response):
                 yield self._message(Event, json.loads(data))
         finally:
-            self._streams.remove(connection)
+            self._streams.remove(stream)
             connection.close()
 
 

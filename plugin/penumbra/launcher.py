@@ -88,8 +88,8 @@ def engine_command() -> List[str]:
         command = json.loads(path.read_text(encoding="utf-8"))["command"]
         return [str(word) for word in command]
     except FileNotFoundError as error:
-        raise EngineUnavailable("no engine is installed for this user ({} is missing); run `python3 install.py nuke` or "
-                                "`natron` in Penumbra's folder, or set PENUMBRA_ENGINE".format(path)) from error
+        raise EngineUnavailable("no engine is installed for this user ({} is missing); run `python3 install.py nuke` "
+                                "or `natron` in Penumbra's folder, or set PENUMBRA_ENGINE".format(path)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EngineUnavailable("{} can't be read ({!r}); run Penumbra's install.py "
                                 "again".format(path, error)) from error
