@@ -15,6 +15,7 @@ from scipy.sparse.linalg import spsolve
 _GRID = 8  # correspondences along each side that stand for a homography in the global solution
 _MAX_SIDE = 960  # features and ECC gain nothing from more pixels
 _FEATURES = 2000
+_SAME = 3.0  # of 255: what noise changes
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,42 @@ def _features(luminance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.array([k.pt for k in keypoints], np.float32), descriptors.astype(np.float32)
 
 
+def shift_between(a: Frame, b: Frame) -> float:
+    """About how far, in pixels, the larger part of one frame lies from the other: the median, where the picture is
+    steep, of the difference over the slope. Not for frames that are more than a pixel apart."""
+    dx, dy = (cv2.Sobel(a.luminance, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
+    slope = np.hypot(dx, dy)
+    steep = slope >= max(np.quantile(slope, 0.75), 1.0)
+    if not steep.any():
+        return 0.0
+    return float(np.median(cv2.absdiff(a.luminance, b.luminance)[steep] / slope[steep])) / a.scale
+
+
 def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish: bool) -> Pair | None:
-    """The homography between two frames, or None when fewer than 12 features agree on one.
+    """The homography between two frames, or None when there is nothing to find one by.
 
     Matches pass Lowe's ratio test and MAGSAC (Barath et al. 2020); `polish` maximises the enhanced correlation
-    coefficient (Evangelidis & Psarakis 2008) over the pixels that follow the first estimate.
+    coefficient (Evangelidis & Psarakis 2008) over the pixels that follow the first estimate. Frames with fewer than 12
+    features that agree are the same view when most of their pixels are.
     """
     a, b = frames
+    found = _match(a, b)
+    if found is None:
+        same = float(np.median(cv2.absdiff(a.luminance, b.luminance))) <= _SAME
+        return Pair(*indices, np.eye(3), 0, 0.0, 0.0) if same else None
+    homography, inliers, residual = found
+    correlation = 0.0
+    if polish:
+        homography, correlation = _polish(a.luminance, b.luminance, homography)
+    scale = np.diag([1 / a.scale, 1 / a.scale, 1.0])
+    # A pixel's centre is (0, 0) here, so scaling by area moves it by half a pixel of the difference.
+    shift = np.array([[1, 0, 0.5 / a.scale - 0.5], [0, 1, 0.5 / a.scale - 0.5], [0, 0, 1]])
+    full = shift @ scale @ homography @ np.linalg.inv(shift @ scale)
+    return Pair(*indices, full / full[2, 2], inliers, residual / a.scale, correlation)
+
+
+def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
+    """The homography that most feature matches agree on, how many do, and their root mean square distance in pixels."""
     if min(len(a.points), len(b.points)) < 12:
         return None
     matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(a.descriptors, b.descriptors, 2)
@@ -74,14 +104,7 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
     inlier = inlier.ravel().astype(bool)
     moved = cv2.perspectiveTransform(source[inlier][:, None], homography)[:, 0]
     residual = float(np.sqrt(np.mean(np.sum((moved - target[inlier]) ** 2, 1))))
-    correlation = 0.0
-    if polish:
-        homography, correlation = _polish(a.luminance, b.luminance, homography)
-    scale = np.diag([1 / a.scale, 1 / a.scale, 1.0])
-    # A pixel's centre is (0, 0) here, so scaling by area moves it by half a pixel of the difference.
-    shift = np.array([[1, 0, 0.5 / a.scale - 0.5], [0, 1, 0.5 / a.scale - 0.5], [0, 0, 1]])
-    full = shift @ scale @ homography @ np.linalg.inv(shift @ scale)
-    return Pair(*indices, full / full[2, 2], int(inlier.sum()), residual / a.scale, correlation)
+    return homography, int(inlier.sum()), residual
 
 
 def _polish(a: np.ndarray, b: np.ndarray, homography: np.ndarray) -> tuple[np.ndarray, float]:

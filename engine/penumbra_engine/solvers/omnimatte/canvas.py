@@ -274,7 +274,7 @@ class _Build:
                 deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
                 misfit[index] = float(deviation.mean().sqrt())
             yield self._tick()
-        if not measure and np.abs(gains - 1).max() > 0.004:  # below that it is the median's own noise
+        if not measure and np.abs(gains - 1).max() > 0.01:  # below that it may be the median's own error
             self.gains = self.gains * gains / np.median(gains, axis=0)
         return misfit
 

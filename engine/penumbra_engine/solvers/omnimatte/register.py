@@ -6,7 +6,7 @@ import numpy as np
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
+from penumbra_engine.imaging.registration import Frame, Pair, register_pair, shift_between, solve_cameras
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -46,9 +46,8 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
                 yield index, total
             static = count == 1
             if not static:
-                still = yield from _pairs_to(frames, reference, total)
-                static = len(still) == count - 1 and all(_displacement(p, shot) < _STATIC for p in still)
-                pairs += still
+                pairs = yield from _still_pairs(frames, reference, total)
+                static = len(pairs) == count - 1
             if static:
                 cameras, model = np.tile(np.eye(3), (count, 1, 1)), "static"
             else:
@@ -70,8 +69,10 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
         return Registration(entry.key, meta["model"], meta["reference"], **arrays)
 
 
-def _pairs_to(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
-    """Every frame against the reference, given up at the first that clearly moved: then the camera isn't static."""
+def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
+    """Every frame against the reference, given up at the first that moved: then the camera isn't static. A frame has
+    not moved when its features say so, or the slopes of the larger part of its picture do: where objects fill much of
+    it, most features may be theirs."""
     size = frames[0].luminance.shape[1] / frames[0].scale, frames[0].luminance.shape[0] / frames[0].scale
     pairs = []
     # The ends first: a camera that moves at all has moved most there.
@@ -80,7 +81,9 @@ def _pairs_to(frames: list[Frame], reference: int, total: int) -> Steps[list[Pai
             continue
         pair = register_pair((frames[index], frames[reference]), (index, reference), polish=True)
         if pair is None or _grid_displacement(pair.homography, size) >= _STATIC:
-            break
+            if shift_between(frames[index], frames[reference]) >= _STATIC:
+                break
+            pair = Pair(index, reference, np.eye(3), 0, 0.0, 0.0)
         pairs.append(pair)
         yield len(frames) + done, total
     return pairs
@@ -100,10 +103,6 @@ def _pairs_between(frames: list[Frame], total: int) -> Steps[list[Pair]]:
             yield done, total
             done += 1
     return pairs
-
-
-def _displacement(pair: Pair, shot: Shot) -> float:
-    return _grid_displacement(pair.homography, (shot.width, shot.height))
 
 
 def _grid_displacement(homography: np.ndarray, size: tuple[float, float]) -> float:
