@@ -10,7 +10,7 @@ def fill_smoothly(picture: Tensor, weight: Tensor) -> Tensor:
     height, width = picture.shape[-2:]
     known = weight[None, None].to(picture)
     value = picture[None] * known
-    if min(height, width) <= 1:
+    if max(height, width) == 1:
         return value[0] / known[0].clamp(min=1e-6)
     pad = (0, width % 2, 0, height % 2)
     small_known = F.avg_pool2d(F.pad(known, pad), 2)

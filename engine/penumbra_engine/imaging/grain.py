@@ -19,7 +19,7 @@ def transplant_grain(residual: Tensor, clean: Tensor, holes: Tensor, seed: int) 
     grain, left = torch.zeros_like(residual), holes.clone()
     for _ in range(_SHIFTS):
         if not left.any():
-            return grain
+            break
         dy, dx = (
             int(torch.randint(height, (1,), generator=generator)),
             int(torch.randint(width, (1,), generator=generator)),

@@ -52,7 +52,7 @@ def known_background_alpha(
     pixel are averaged. It also tries an effect without an object. Pixels whose colours tell little lean on the prior,
     and all on neighbours that look alike.
     """
-    alpha, bare = prior.clone(), torch.zeros_like(prior)
+    alpha, bare = prior.clone(), 1 - prior
     if not unknown.any() or not foreground.any():
         return alpha, bare
     where, sources = np.argwhere(unknown), np.argwhere(foreground)
