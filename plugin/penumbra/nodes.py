@@ -59,6 +59,11 @@ class Output:
     folder: str
     data: bool = False  # numbers, never colour-transformed
 
+    @property
+    def name(self) -> str:
+        """The label as a word, for names of inner nodes."""
+        return self.label.replace(" ", "_")
+
 
 @dataclass(frozen=True)
 class NodeSpec:
@@ -86,6 +91,12 @@ class NodeSpec:
         return tuple(knob for knob in self.knobs if knob.job)
 
     @property
+    def solve_knobs(self) -> Tuple[str, ...]:
+        """Names of the knobs whose change makes a result stale."""
+        named = tuple(given.name_knob for given in self.inputs if given.name_knob)
+        return (*(knob.name for knob in self.job_knobs), *named, "range", "first", "last")
+
+    @property
     def no_result(self) -> str:
         """A path where no file can be: reading it fails with the frame and with what to do, plug-in or not."""
         return "/penumbra-no-result/press Solve on this {} node/frame.####.exr".format(self.label)
@@ -96,6 +107,10 @@ class NodeSpec:
         return "/penumbra-stale-result/press Solve on this {} node or tick use stale result/frame.####.exr".format(
             self.label)
 
+
+#: Colours of a node's tile, as 0xRRGGBBAA.
+TILE_COLOUR = 0x4C5A6EFF
+STALE_COLOUR = 0xC8782DFF
 
 #: The output choice that shows the plate; every other one shows a folder of the result.
 PLATE_OUTPUT = Output("plate", "")
@@ -154,6 +169,7 @@ def _state(name: str, version: int) -> Tuple[Knob, ...]:
         Knob("result", Kind.STRING, "result", "Folder of the result that is shown.", hidden=True),
         Knob("solved_first", Kind.INT, "first solved frame", "A frame before this one has no result.", 1, hidden=True),
         Knob("solved_last", Kind.INT, "last solved frame", "A frame after this one has no result.", 0, hidden=True),
+        Knob("shown", Kind.INT, "shown", "Which outputs the result has: the sum of 1, 2, 4 and so on.", 0, hidden=True),
         Knob("manifest", Kind.STRING, "manifest", "What that result was made of.", hidden=True),
         Knob("pending", Kind.STRING, "pending", "Folder of the solve that is under way.", hidden=True),
         Knob("pending_job", Kind.STRING, "pending job", "The engine's id of the solve that is under way.", hidden=True),

@@ -6,7 +6,7 @@ Two verbs: Solve is asked for; a render only reads. A host module gives one `Pan
 import os
 import uuid
 from dataclasses import replace
-from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, Optional, Tuple
 
 from .. import staging
 from ..client import Client, EngineError
@@ -38,8 +38,8 @@ class Panel:
         """Whether the other one is this very node."""
         raise NotImplementedError
 
-    def others(self) -> Iterable["Panel"]:
-        """The other nodes of Penumbra in this script."""
+    def uuids(self) -> List[str]:
+        """The uuids of all nodes of Penumbra in this script, this one's too."""
         raise NotImplementedError
 
     def refuse(self) -> None:
@@ -99,6 +99,10 @@ def solve(panel: Panel, first: Optional[int] = None, last: Optional[int] = None)
     user it returns once the inputs are on their way and the panel tells the rest. Raises Refused when the node can't
     be solved as it stands and, in a terminal, when the solve fails.
     """
+    made = panel.values()["version"]
+    if made > panel.spec.version:
+        raise Refused("this node is of version {}, this Penumbra knows version {}; update Penumbra".format(
+            made, panel.spec.version))
     panel.refuse()
     key = claim(panel)
     if key in _running or key in _writing:
@@ -146,6 +150,7 @@ def solve(panel: Panel, first: Optional[int] = None, last: Optional[int] = None)
 
 def cancel(panel: Panel) -> None:
     """Cancel this node's solve, also one of an earlier session; never that of another node."""
+    claim(panel)
     values = panel.values()
     entry = _running.get(values["node_uuid"])
     if entry is not None and entry[0].same(panel):
@@ -159,9 +164,10 @@ def cancel(panel: Panel) -> None:
 
 def opened(panel: Panel) -> None:
     """The panel was opened or something on it changed: rejoin a solve that is under way, else see if all is fresh."""
-    values = panel.values()
-    if values["node_uuid"] in _running or values["node_uuid"] in _writing:
+    key = claim(panel)
+    if key in _running or key in _writing:
         return
+    values = panel.values()
     if values["pending_job"]:
         _rejoin(panel, values)
     else:
@@ -196,7 +202,7 @@ def claim(panel: Panel) -> str:
     A copy keeps the result it points at. It gives up the solve of the node it was copied from.
     """
     mine = panel.values()["node_uuid"]
-    if mine and not any(other.values()["node_uuid"] == mine for other in panel.others()):
+    if mine and panel.uuids().count(mine) == 1:
         return str(mine)
     owner = _running.get(mine, (None, None))[0] or _writing.get(mine)
     if owner is not None and owner.same(panel):
@@ -206,6 +212,16 @@ def claim(panel: Panel) -> str:
     if mine and panel.values()["pending"]:
         panel.put(pending="", pending_job="", status="copied while its original was being solved")
     return fresh
+
+
+def press(panel: Panel, button: str) -> None:
+    """A button of the panel. What goes wrong is said in its status line, and raised too in a terminal."""
+    try:
+        _BUTTONS[button](panel)
+    except Refused as error:
+        panel.put(status=str(error))
+        if not panel.interactive:
+            raise
 
 
 def engine_status(panel: Panel) -> None:
@@ -224,6 +240,28 @@ def leave_all() -> None:
         follower.leave()
     _running.clear()
     _writing.clear()
+
+
+def _solve(panel: Panel) -> None:
+    solve(panel)
+
+
+def _check(panel: Panel) -> None:
+    values = panel.values()
+    if values["pending_job"]:
+        opened(panel)
+    elif not check(panel):
+        panel.put(status="the result fits the inputs" if values["result"] else "not solved yet")
+
+
+#: What each button does. A button that a node has is here.
+_BUTTONS: Dict[str, Callable[[Panel], None]] = {
+    "solve": _solve,
+    "cancel": cancel,
+    "check": _check,
+    "engine_status": engine_status,
+    "release_gpu": release_gpu,
+}
 
 
 class _Plan:
@@ -299,11 +337,14 @@ def _settle(panel: Panel, out: str, event: Event) -> str:
         said = made["words"]
         names = {g.name_knob: said["names"].get(g.name, "") for g in panel.spec.inputs if g.name_knob}
         frames = parse_frames(said["frames"])
-        panel.show(staging.results(panel.spec, out, names), frames, made["raw"], event.result.colorspace)
+        results = staging.results(panel.spec, out, names)
+        panel.show(results, frames, made["raw"], event.result.colorspace)
     except Refused as error:
         panel.put(status=str(error), badge="failed")
         return str(error)
-    panel.put(result=out, manifest=manifest, stale=False, solved_first=frames[0], solved_last=frames[-1],
+    there = [output for output, pattern in results if pattern != panel.spec.no_result]
+    shown = sum(1 << panel.spec.outputs.index(output) for output in there)
+    panel.put(result=out, manifest=manifest, stale=False, solved_first=frames[0], solved_last=frames[-1], shown=shown,
               badge=os.path.basename(out), status=say(event))
     if panel.interactive:
         check(panel)  # somebody may have turned a knob meanwhile
