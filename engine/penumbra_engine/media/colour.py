@@ -154,8 +154,8 @@ class Config:
                 argument,
             )
         try:
+            # Not validated: displays and views are no concern of ours, and Natron's own config lists one it has not.
             loaded = ocio.Config.CreateFromFile(config)
-            loaded.validate()
         except ocio.Exception as error:
             raise InputError(f"{said} {config} is not a usable OpenColorIO config: {error}", argument) from error
         return cls(loaded, config)
