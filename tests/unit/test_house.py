@@ -105,6 +105,7 @@ def test_the_documents_name_commands_of_install_py_that_exist() -> None:
 
 def test_the_documents_name_commands_of_penumbra_that_exist() -> None:
     import typer
+
     from penumbra_engine.cli import app
 
     command = typer.main.get_command(app)
