@@ -173,7 +173,7 @@ class Lock:
 
     def take(self) -> bool:
         """Take it if it is free; says whether it is ours now. Raises OSError when the file can't be made."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self._path.open("ab")
         try:
             _lock_file(file)

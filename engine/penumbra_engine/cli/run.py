@@ -19,7 +19,7 @@ from penumbra_engine.service.work import RUNNER, load_runner, stdout_for_message
 #: file in the present folder doesn't shadow a library.
 SELF = [sys.executable, "-P", "-m", "penumbra_engine.cli"]
 
-app = typer.Typer(help="Solve a shot and write its layers.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 
 
 @app.callback()

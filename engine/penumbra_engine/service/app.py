@@ -3,6 +3,7 @@
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable
+from http import HTTPStatus
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request
@@ -39,15 +40,12 @@ def create_app(engine: Engine, token: str, hosts: frozenset[str], shutdown: Call
             headers = {"WWW-Authenticate": "Bearer"}
             raise HTTPException(401, f"the token is {what}; send the one in the engine's runtime file", headers)
 
-    refusals: dict[int | str, dict[str, Any]] = {code: {"model": Failure} for code in (401, 421, 422)}
-    unknown: dict[int | str, dict[str, Any]] = {404: {"model": Failure}}
-    busy: dict[int | str, dict[str, Any]] = {409: {"model": Failure}}
-    api = APIRouter(prefix="/v1", dependencies=[Depends(check_token)], responses=refusals)
+    api = APIRouter(prefix="/v1", dependencies=[Depends(check_token)], responses=_failures(401, 421, 422))
 
     @api.post(
         "/jobs",
         status_code=201,
-        responses={409: {"model": Failure}, 503: {"model": Failure}},
+        responses=_failures(409, 503),
         openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": body_schema()}}}},
     )
     async def submit(
@@ -67,12 +65,12 @@ def create_app(engine: Engine, token: str, hosts: frozenset[str], shutdown: Call
 
     job = Annotated[str, Depends(known_job)]
 
-    @api.get("/jobs/{job_id}", responses=unknown)
+    @api.get("/jobs/{job_id}", responses=_failures(404))
     async def status(job_id: job) -> JobStatus:
         """Where a job is."""
         return engine.status(job_id)
 
-    @api.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=unknown)
+    @api.get("/jobs/{job_id}/events", response_class=EventSourceResponse, responses=_failures(404))
     async def events(
         job_id: job,
         after: Annotated[int, Query(ge=0, lt=2**63, description="the last event the client has seen")] = 0,
@@ -85,7 +83,7 @@ def create_app(engine: Engine, token: str, hosts: frozenset[str], shutdown: Call
             else:
                 yield ServerSentEvent(data=to_wire(event), id=str(event.seq))
 
-    @api.delete("/jobs/{job_id}", responses=unknown)
+    @api.delete("/jobs/{job_id}", responses=_failures(404))
     async def cancel(job_id: job) -> JobStatus:
         """Cancel this job alone. It may still be stopping; its events say when it has."""
         return engine.cancel(job_id)
@@ -95,12 +93,12 @@ def create_app(engine: Engine, token: str, hosts: frozenset[str], shutdown: Call
         """How the engine is."""
         return engine.health()
 
-    @api.post("/gpu/release", responses=busy)
+    @api.post("/gpu/release", responses=_failures(409))
     async def release() -> Answer:
         """Free the GPU memory, by ending the idle worker. Refused while there are jobs."""
         return Answer(await engine.release())
 
-    @api.post("/shutdown", status_code=202, responses=busy)
+    @api.post("/shutdown", status_code=202, responses=_failures(409))
     async def end() -> Answer:
         """End the engine. Refused while there are jobs."""
         engine.check_shutdown()
@@ -135,6 +133,12 @@ class _HostCheck:
                 return
             self._touch()
         await self._app(scope, receive, send)
+
+
+def _failures(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """What the page says of these answers: they are JSON, those of the event stream too."""
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Failure"}}}
+    return {code: {"description": HTTPStatus(code).phrase, "content": content} for code in codes}
 
 
 def _openapi(app: FastAPI) -> dict[str, Any]:

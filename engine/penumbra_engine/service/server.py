@@ -52,8 +52,8 @@ def serve(
     if not free:
         raise EngineError("the engine already runs; `penumbra status` shows it, `penumbra serve --stop` ends it")
     try:
-        with _log_to(launcher.log_path()), _listening(port, socket_path) as listener:
-            runtime = _runtime(listener, socket_path)
+        with _log_to(launcher.log_path()), listening(port, socket_path) as listener:
+            runtime = runtime_of(listener, socket_path)
             asyncio.run(_serve(Engine(home, runner), listener, runtime, idle_exit, announce))
     finally:
         lock.release()
@@ -127,7 +127,8 @@ def address(runtime: Runtime) -> str:
     return runtime.socket or f"http://{runtime.host}:{runtime.port}"
 
 
-def _runtime(listener: socket.socket, socket_path: str) -> Runtime:
+def runtime_of(listener: socket.socket, socket_path: str = "") -> Runtime:
+    """What an engine in this process says of itself, with a new token."""
     host, port = ("", 0) if socket_path else listener.getsockname()[:2]
     pid = os.getpid()
     start_time = launcher.process_start(pid)
@@ -153,7 +154,8 @@ def _hosts(runtime: Runtime) -> frozenset[str]:
 
 
 @contextlib.contextmanager
-def _listening(port: int, socket_path: str) -> Iterator[socket.socket]:
+def listening(port: int = 0, socket_path: str = "") -> Iterator[socket.socket]:
+    """A socket that listens, so that clients may come from now on. Raises EngineError when the address can't be had."""
     if socket_path:
         with _listening_on_file(Path(socket_path)) as listener:
             yield listener

@@ -85,9 +85,9 @@ def stdout_for_messages() -> Iterator[int]:
     own = os.dup(1)
     os.dup2(2, 1)
     try:
-        yield own
+        with contextlib.redirect_stdout(sys.stderr):
+            yield own
     finally:
-        sys.stdout.flush()
         os.dup2(own, 1)
         os.close(own)
 
