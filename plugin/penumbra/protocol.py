@@ -61,7 +61,7 @@ class WordError(ValueError):
     """A word of the request is not of its grammar. `argument` names it as the command line spells it."""
 
     def __init__(self, argument: str, message: str) -> None:
-        super().__init__(message)
+        super().__init__("{}: {}".format(argument, message))
         self.argument = argument
 
 
