@@ -80,10 +80,11 @@ def pattern_of(files: Dict[int, str]) -> Optional[str]:
     frame, path = min(files.items())
     folder, name = os.path.split(path)
     for number in reversed(list(re.finditer(r"-?\d+", name))):
-        for start in range(number.start(), number.end()):  # plate-1001 may be frame 1001 or -1001
-            text = name[start:number.end()]
-            if text.lstrip("-").isdigit() and int(text) == frame:
-                pattern = os.path.join(folder, name[:start] + "#" * len(text) + name[number.end():])
+        text = number.group(0)
+        for spelled in (text, text.lstrip("-")):  # plate-1001 may be frame -1001 or 1001
+            if int(spelled) == frame:
+                start = number.end() - len(spelled)
+                pattern = os.path.join(folder, name[:start] + "#" * len(spelled) + name[number.end():])
                 if all(file_of(pattern, f) == p for f, p in files.items()):
                     return pattern
     return None

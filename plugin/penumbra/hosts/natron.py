@@ -147,10 +147,10 @@ class NatronPanel(flow.Panel):
         for index, given in enumerate(self.spec.inputs):
             top = self.node.getInput(index)
             if top is not None:
-                above = list(_above(top, self.app))
-                sources = sorted({path for node in above for path in _files(node, frames, self.app)})
-                found.append(Seen(given.name, "\n".join(map(_text, above)), sources,
-                                  _plain_read(top, frames, self.app)))
+                above, read = list(_above(top, self.app)), _plain_read(top, frames, self.app)
+                files = (path for node in above for path in _files(node, self.app))
+                sources = set(files if read is None else read.files.values())
+                found.append(Seen(given.name, "\n".join(map(_text, above)), sorted(sources), read))
         return found
 
     def folder(self, given: str) -> str:
@@ -311,13 +311,13 @@ def _shapes(roto: Any, layer: Any) -> Iterator[str]:
                 yield _param_text(param)
 
 
-def _files(node: Any, frames: Tuple[int, ...], app: Any) -> List[str]:
-    """The files a node reads."""
+def _files(node: Any, app: Any) -> List[str]:
+    """All files a node reads."""
     if not node.isReaderNode():
         return []
-    pattern, shift = _pattern(node, app), node.getParam("timeOffset").get()
+    pattern = _pattern(node, app)
     first, last = node.getParam("firstFrame").get(), node.getParam("lastFrame").get()
-    return [staging.file_of(pattern, frame - shift) for frame in frames if first <= frame - shift <= last]
+    return [staging.file_of(pattern, frame) for frame in range(first, last + 1)]
 
 
 def _pattern(read: Any, app: Any) -> str:

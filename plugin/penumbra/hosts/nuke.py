@@ -133,9 +133,9 @@ class NukePanel(flow.Panel):
         for index, given in enumerate(self.spec.inputs):
             top = self.node.input(index)
             if top is not None:
-                above = list(_above(top))
-                sources = sorted({path for node in above for path in _files(node, frames)})
-                found.append(Seen(given.name, "\n".join(map(_text, above)), sources, _plain_read(top, frames)))
+                above, read = list(_above(top)), _plain_read(top, frames)
+                sources = {path for node in above for path in _files(node)} if read is None else read.files.values()
+                found.append(Seen(given.name, "\n".join(map(_text, above)), sorted(set(sources)), read))
         return found
 
     def folder(self, given: str) -> str:
@@ -315,17 +315,13 @@ def _text(node: nuke.Node) -> str:
     return "{} {}".format(node.Class(), "; ".join("{} {}".format(n, k.toScript()) for n, k in knobs if k is not None))
 
 
-def _files(node: nuke.Node, frames: Tuple[int, ...]) -> List[str]:
-    """The files a node reads."""
+def _files(node: nuke.Node) -> List[str]:
+    """All files a node reads."""
     if node.Class() != "Read":
         knob = node.knob("file")
         return [_evaluated(knob)] if isinstance(knob, nuke.File_Knob) and knob.value() else []
     pattern = _pattern(node)
-    shift = _shift(node)
-    if shift is not None:
-        return [staging.file_of(pattern, frame - shift) for frame in frames]
-    first, last = int(node["first"].value()), int(node["last"].value())
-    return [staging.file_of(pattern, frame) for frame in range(first, last + 1)]
+    return [staging.file_of(pattern, f) for f in range(int(node["first"].value()), int(node["last"].value()) + 1)]
 
 
 def _pattern(read: nuke.Node) -> str:

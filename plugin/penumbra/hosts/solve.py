@@ -231,7 +231,7 @@ def engine_status(panel: Panel) -> None:
 
 def release_gpu(panel: Panel) -> None:
     """Make the engine give back its GPU memory."""
-    _ask(panel, Client.release_gpu)
+    _ask(panel, lambda client: client.release_gpu())
 
 
 def leave_all() -> None:
