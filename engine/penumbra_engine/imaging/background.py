@@ -89,7 +89,8 @@ def disturbance(picture: Tensor, background: Tensor, noise: Noise, tolerance: Te
     error = _VIGNETTE if moves else _BACKGROUND_ERROR
     variance = box(noisy, radius) / (2 * radius + 1) ** 2 + (error * box(background, radius)).square()
     if moves:
-        variance = variance + (tolerance * slope(background)).square() + _errs_both_ways(difference, noisy, radius + 1)
+        misplaced = box(tolerance * slope(background), radius).square()
+        variance = variance + misplaced + _errs_both_ways(difference, noisy, radius + 1)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 

@@ -1,0 +1,117 @@
+"""What a pixel looks like at rest, and what differs from that."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.background import disturbance, masked_median, mean_of_clean, slope, undisturbed
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.imaging.warp import warp
+
+NOISE = Noise(read=1e-5, shot=1e-4)
+HEIGHT, WIDTH = 16, 20
+
+
+@pytest.fixture
+def clean() -> Tensor:
+    return 0.2 + 0.4 * torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(5))
+
+
+@pytest.fixture
+def samples(clean: Tensor) -> Tensor:
+    """Twenty noisy takes."""
+    return noisy(clean.expand(20, -1, -1, -1))
+
+
+@pytest.fixture
+def valid(samples: Tensor) -> Tensor:
+    return torch.ones(len(samples), HEIGHT, WIDTH, dtype=torch.bool)
+
+
+def noisy(picture: Tensor, seed: int = 0) -> Tensor:
+    grain = torch.randn(picture.shape, generator=torch.Generator().manual_seed(seed))
+    return picture + NOISE.variance(picture).sqrt() * grain
+
+
+def test_median_of_the_valid_ones() -> None:
+    samples = torch.tensor([1.0, 5.0, 100.0, 3.0])[:, None, None, None].expand(4, 2, 1, 2)
+    valid = torch.tensor([[True, False], [True, False], [False, False], [True, False]])[:, None]
+    assert masked_median(samples, valid).tolist() == [[[3.0, 0.0]], [[3.0, 0.0]]]
+
+
+def test_without_a_disturbance_the_rest_is_the_median(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
+    found = undisturbed(samples, valid, NOISE)
+    assert (found == masked_median(samples, valid)).float().mean() > 0.95
+    assert (found - clean).abs().mean() < 0.005
+
+
+@pytest.mark.parametrize("light", [0.5, 0.8])
+def test_the_lit_colour_is_found_where_most_samples_lie_in_shadow(
+    clean: Tensor, samples: Tensor, valid: Tensor, light: float
+) -> None:
+    shaded = clean.expand(20, -1, -1, -1).clone()
+    shaded[:12, :, 4:12, 5:15] *= light  # 60 % of the time
+    found = undisturbed(noisy(shaded), valid, NOISE)
+    assert (found - clean)[:, 4:12, 5:15].abs().max() < 0.02
+    assert (masked_median(noisy(shaded), valid) - clean)[:, 4:12, 5:15].abs().mean() > 0.05  # what a median makes of it
+
+
+def test_a_passing_bright_object_is_not_the_rest(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
+    samples[6:8, :, 4:12, 5:15] = 3.0
+    assert (undisturbed(samples, valid, NOISE) - clean)[:, 4:12, 5:15].abs().max() < 0.03
+
+
+def test_invalid_samples_count_for_nothing(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
+    samples[:14] = 2.0  # most of them, and they agree
+    valid[:14] = False
+    assert (undisturbed(samples, valid, NOISE) - clean).abs().max() < 0.03
+
+
+def test_never_valid_is_black(samples: Tensor, valid: Tensor) -> None:
+    valid[:, 2:5, 3:6] = False
+    found = undisturbed(samples, valid, NOISE)
+    assert not found[:, 2:5, 3:6].any() and found[:, 8:, :].all()
+
+
+def test_mean_of_clean_samples_needs_four() -> None:
+    samples = torch.tensor([1.0, 2.0, 3.0, 6.0, 99.0])[:, None, None, None].expand(5, 3, 1, 2)
+    clean = torch.tensor([[True, True], [True, True], [True, True], [True, False], [False, False]])[:, None]
+    mean = mean_of_clean(samples, clean, torch.full((3, 1, 2), 0.5))
+    assert mean.tolist() == [[[3.0, 0.5]]] * 3
+
+
+def test_noise_alone_is_no_disturbance(clean: Tensor) -> None:
+    found = disturbance(noisy(clean)[None], clean[None], NOISE, torch.zeros(HEIGHT, WIDTH))
+    assert found.shape == (1, HEIGHT, WIDTH)
+    assert found.median() < 2 and (found > 3.5).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("tolerance", [0.0, 0.2])
+def test_a_shadow_is_a_disturbance(tolerance: float) -> None:
+    wall = torch.full((3, HEIGHT, WIDTH), 0.4)
+    shaded = wall.clone()
+    shaded[..., 10:] *= 0.8
+    found = disturbance(noisy(shaded)[None], wall[None], NOISE, torch.full((HEIGHT, WIDTH), tolerance))[0]
+    assert found[:, 12:].min() > 5 and found[:, :8].max() < 3.5
+
+
+@pytest.mark.parametrize("radius", [2, 5])
+def test_an_edge_out_of_place_within_tolerance_is_no_disturbance(radius: int) -> None:
+    edge = torch.full((3, HEIGHT, WIDTH), 0.2)
+    edge[..., 10:] = 0.8
+    shift = torch.tensor([[1, 0, 0.3], [0, 1, 0], [0, 0, 1.0]])
+    moved, _ = warp(edge, shift, HEIGHT, WIDTH, "bilinear")
+    strict = disturbance(moved[None], edge[None], NOISE, torch.zeros(HEIGHT, WIDTH), radius)
+    lenient = disturbance(moved[None], edge[None], NOISE, torch.full((HEIGHT, WIDTH), 0.3), radius)
+    assert strict.max() > 5 and lenient.max() < 2.5
+
+
+def test_slope_of_a_ramp_is_its_step() -> None:
+    ramp = (0.03 * torch.arange(10.0)).expand(1, 1, 5, 10)
+    torch.testing.assert_close(slope(ramp)[..., 2:-2], torch.full((1, 1, 5, 6), 0.03))
+
+
+def test_slope_of_a_step_reaches_two_pixels() -> None:
+    step = torch.tensor([0.0, 0, 0, 0, 1, 1, 1, 1]).expand(1, 1, 5, 8)
+    expected = torch.tensor([0, 0, 1 / 6, 1 / 3, 1 / 3, 1 / 6, 0, 0]).expand(1, 1, 5, 8)
+    torch.testing.assert_close(slope(step), expected)
