@@ -274,3 +274,9 @@ def test_a_cancelled_job_keeps_finished_stages_and_leaves_no_half_files(solved: 
     fit = next(iter((cache / "fit").rglob("network.safetensors"))).read_bytes()
     first = json.loads(Path(solved.result.report).read_text())["fit"]["key"]
     assert fit == (solved.cache / "fit" / first[:2] / first / "network.safetensors").read_bytes()
+
+
+def test_a_layer_has_a_hole_where_an_object_in_front_covers_it(solved: Solved) -> None:
+    for frame in FRAMES:
+        front, back = solved.read("ball", frame)[..., 3], solved.read("kite", frame)[..., 3]
+        assert not back[front == 1].any()

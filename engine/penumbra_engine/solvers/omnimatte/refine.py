@@ -144,7 +144,8 @@ def _layers(solid: Tensor, effect: Tensor, shares: Tensor) -> Tensor:
     for own, share in zip(solid, shares, strict=True):
         objects, ground = objects - own, ground * torch.exp(-depth * share)
         behind = (objects + ground).clamp(min=0)
-        alphas.append(1 - behind / remaining.clamp(min=1e-6))
+        # What nothing is left of lies behind an object in front: the layer has a hole there.
+        alphas.append(torch.where(remaining > _SILENT, 1 - behind / remaining.clamp(min=_SILENT), 0.0))
         remaining = behind
     # Rounded to what a file holds, so that colours are made for the alpha that is written.
     alpha = torch.stack(alphas).clamp(0, 1).half().float()
