@@ -196,7 +196,7 @@ def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, ste
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if (step + 1) % _CHECKPOINT == 0:
+        if (step + 1) % _CHECKPOINT == 0 and step + 1 < steps:
             _checkpoint(scene, optimiser, entry, step + 1)
         yield step + 1, steps
     entry.save("network", **{name: value.numpy() for name, value in scene.network.state_dict().items()})
