@@ -1,6 +1,5 @@
 """A host that is not there: Nuke as a stub, and an engine that does what a test tells it to."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -8,13 +7,13 @@ from types import ModuleType
 import pytest
 from fake_engine import Engine
 
+from penumbra.hosts import solve
+
 STUBS = Path(__file__).parent / "stubs"
 
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch) -> Engine:
-    from penumbra.hosts import solve
-
     made = Engine()
     monkeypatch.setattr(solve, "any_engine", made.connect)
     monkeypatch.setattr(solve, "running_engine", made.connect)
@@ -29,4 +28,4 @@ def nuke(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
 
     nuke.reset()
     yield nuke
-    sys.modules["penumbra.hosts.solve"].leave_all()
+    solve.leave_all()

@@ -57,6 +57,7 @@ class Engine:
         self.streams[job_id].put(Event(99, JobState.CANCELLED))
 
     def close(self) -> None:
+        """Ends the watch() that is under way; the script closes."""
         for stream in self.streams.values():
             stream.put(None)
 

@@ -88,6 +88,14 @@ def wait(scene: Scene, *badges: str) -> None:
     scene.nuke.pump(until=lambda: scene.node["badge"]._value in badges)
 
 
+def close_script(scene: Scene) -> None:
+    scene.nuke.close_script()
+    for thread in threading.enumerate():
+        if thread.name == "penumbra":
+            thread.join(10)
+            assert not thread.is_alive()
+
+
 # A solve in a terminal
 
 
@@ -416,20 +424,14 @@ def test_a_node_deleted_during_its_solve_is_left_alone(gui: Scene, engine: Engin
 def test_threads_end_when_the_script_closes_and_the_job_goes_on(gui: Scene, engine: Engine) -> None:
     press(gui, "solve")
     gui.nuke.pump(until=lambda: gui.node["pending_job"]._value == "job1")
-    gui.nuke.close_script()
-    for thread in threading.enumerate():
-        if thread.name == "penumbra":
-            thread.join(10)
-            assert not thread.is_alive()
+    close_script(gui)
     assert engine.cancelled == []
 
 
 def test_a_reopened_script_rejoins_its_solve_when_the_panel_opens(gui: Scene, engine: Engine) -> None:
     press(gui, "solve")
     gui.nuke.pump(until=lambda: gui.node["pending_job"]._value == "job1")
-    gui.nuke.close_script()
-    while not engine.streams["job1"].empty():
-        engine.streams["job1"].get()
+    close_script(gui)
     gui.nuke.show_panel(gui.node)
     engine.finish("job1")
     wait(gui, "v001")
@@ -440,7 +442,7 @@ def test_a_reopened_script_rejoins_its_solve_when_the_panel_opens(gui: Scene, en
 def test_a_solve_whose_engine_is_gone_is_given_up(gui: Scene, engine: Engine) -> None:
     press(gui, "solve")
     gui.nuke.pump(until=lambda: gui.node["pending_job"]._value == "job1")
-    gui.nuke.close_script()
+    close_script(gui)
     engine.gone = True
     gui.nuke.show_panel(gui.node)
     wait(gui, "failed")

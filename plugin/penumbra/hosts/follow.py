@@ -77,8 +77,9 @@ class Follower:
         self._client = self._connect()
         if not self._id:
             self._id = self._client.submit(self._job, self._key).id
-        if not self._left:
-            made(self._id)
+        if self._left:
+            return None
+        made(self._id)
         if self._cancelled.is_set():
             self._client.cancel(self._id)
         for event in self._client.watch(self._id):
