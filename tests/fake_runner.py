@@ -24,7 +24,14 @@ def run(job: OmnimatteJob, cache: Path) -> Generator[Progress, None, Result]:
             pass
         case "wait":  # until the file `go` lies in the output; `steps` and `closed` say how far it came
             yield from _wait(out)
-        case "stuck":  # so long that no cancel comes through
+        case "busy":  # one long step, in Python
+            try:
+                (out / "steps").write_text("1")
+                while True:
+                    time.sleep(STEP)
+            finally:
+                (out / "closed").write_text("1")
+        case "stuck":  # one long step, outside Python: no cancel comes through
             time.sleep(600)
         case "die":
             os.kill(os.getpid(), signal.SIGKILL)

@@ -11,7 +11,7 @@ from penumbra import launcher
 from penumbra.client import RequestRefused
 from penumbra.protocol import Failure, JobState
 from penumbra_engine.service.engine import Engine
-from serving import Served, job, served, until
+from serving import DEADLINE, Served, job, served, until
 
 
 @pytest.fixture
@@ -72,6 +72,17 @@ def test_cancel_takes_effect_within_a_second_of_work(engine: Served, tmp_path: P
     assert last.failure is not None
     assert last.failure.code == 130
     assert (int((tmp_path / "closed").read_text()) - at_cancel) * fake_runner.STEP < 1.0
+
+
+def test_cancel_interrupts_a_long_step_and_the_worker_lives_on(own_home: Path, tmp_path: Path) -> None:
+    with served(own_home, cancel_grace=DEADLINE) as engine:
+        first = engine.result(job(tmp_path / "a")).report
+        job_id = engine.client.submit(job(tmp_path / "b", "busy")).id
+        until((tmp_path / "b" / "steps").exists)
+        engine.client.cancel(job_id)
+        assert engine.watch(job_id)[-1].state is JobState.CANCELLED
+        assert (tmp_path / "b" / "closed").exists(), "the job could clean up"
+        assert engine.result(job(tmp_path / "a")).report == first
 
 
 def test_cancel_hits_its_own_job_alone(engine: Served, tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ Runner = Callable[[Any, Path], Generator[Progress, None, Result]]
 log = logging.getLogger(__name__)
 
 
-class Cancelled(Exception):
-    """The job was asked to stop, and has."""
+class Cancelled(BaseException):
+    """The job was asked to stop, and has. No Exception, so that no runner takes it for an error of its own."""
 
 
 def load_runner(path: str) -> Runner:

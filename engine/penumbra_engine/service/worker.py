@@ -4,6 +4,8 @@ It is a process of its own so that whatever brings it down (the memory killer, a
 one job and not the end of the engine. It ends when the engine closes its stdin, which also happens when that dies.
 """
 
+import _thread
+import contextlib
 import faulthandler
 import json
 import logging
@@ -13,7 +15,7 @@ import signal
 import sys
 import threading
 import time
-from functools import partial
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from penumbra_engine.service.work import Cancelled, failure_of, load_runner, std
 #: Seconds that a job may take to clean up after the engine is gone.
 GRACE = 5.0
 
+#: Seconds that a cancelled job may take to its next step; after that it is interrupted in the middle of it.
+PATIENCE = 0.4
+
 #: Seconds between two messages of the same stage: more often nobody can read.
 INTERVAL = 0.1
 
@@ -32,30 +37,57 @@ log = logging.getLogger(__name__)
 
 
 class Requests:
-    """What the engine asks, read in a thread of its own so that a cancel arrives while a job runs."""
+    """What the engine asks, read in a thread of its own so that a cancel arrives while a job runs.
+
+    A cancel stops a job between two of its steps, where it expects it. If a step takes long, the job is interrupted as
+    Ctrl-C would: at the next instruction, so that it still cleans up.
+    """
 
     def __init__(self) -> None:
         self._jobs: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
         self._cancelled: set[str] = set()
         self._engine_gone = threading.Event()
+        self._at_work = ""
+        signal.signal(signal.SIGINT, self._interrupt)
         threading.Thread(target=self._read, name="requests", daemon=True).start()
 
     def next_job(self) -> dict[str, Any] | None:
         """The next job to do, when there is one; None when the engine is gone."""
         return self._jobs.get()
 
-    def cancelled(self, job_id: str) -> bool:
-        return job_id in self._cancelled or self._engine_gone.is_set()
+    @contextlib.contextmanager
+    def at_work(self, job_id: str) -> Iterator[Callable[[], bool]]:
+        """The job is at work in the block: ask what is yielded whether it is cancelled; if not asked in time, Cancelled
+        is raised wherever the block is."""
+        self._at_work = job_id
+        try:
+            yield self._heed_cancel
+        finally:
+            self._at_work = ""
+
+    def _heed_cancel(self) -> bool:
+        cancelled = self._at_work in self._cancelled or self._engine_gone.is_set()
+        if cancelled:
+            self._at_work = ""  # it cleans up now, and in peace
+        return cancelled
+
+    def _interrupt(self, *_: object) -> None:
+        # Ctrl-C in the engine's terminal arrives here too; it is the engine's business.
+        if self._at_work and self._heed_cancel():
+            raise Cancelled
 
     def _read(self) -> None:
         for line in sys.stdin.buffer:
             request = json.loads(line)
             if "cancel" in request:
                 self._cancelled.add(request["cancel"])
+                threading.Timer(PATIENCE, _thread.interrupt_main).start()
             else:
                 self._jobs.put(request)
         self._engine_gone.set()
         self._jobs.put(None)
+        time.sleep(PATIENCE)
+        _thread.interrupt_main()
         time.sleep(GRACE)
         os._exit(1)  # the job in hand doesn't come to an end
 
@@ -90,7 +122,6 @@ def device() -> str:
 
 def main(runner: str, cache: str, log_file: str) -> None:
     """Do jobs until the engine goes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the engine's terminal is the engine's business
     faulthandler.enable()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s worker %(process)d %(levelname)s %(message)s")
     requests = Requests()
@@ -103,7 +134,8 @@ def main(runner: str, cache: str, log_file: str) -> None:
             log.info("job %s begins", job_id)
             try:
                 steps = run(read_job(json.dumps(request["job"])), Path(cache))
-                result = work(steps, messages.progress, partial(requests.cancelled, job_id))
+                with requests.at_work(job_id) as cancelled:
+                    result = work(steps, messages.progress, cancelled)
             except Cancelled:
                 messages.tell(cancelled=True)
             except PenumbraError as error:
