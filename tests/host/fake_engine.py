@@ -21,6 +21,7 @@ class Engine:
         self.gone = False
         self.refuses: Failure | None = None
         self.space = ""
+        self.picture: bytes | None = None
 
     def connect(self) -> "Engine":
         if self.gone:
@@ -77,7 +78,7 @@ class Engine:
         self.streams[job_id].put(Event(50, JobState.FAILED, failure=Failure(int(ErrorCode.INPUT), message)))
 
     def finish(self, job_id: str) -> None:
-        """Write a result as CONTRACT has it, files that hold their own name, and say so."""
+        """Write a result as CONTRACT has it, files that hold `picture` or else their own name, and say so."""
         job = self.jobs[job_id]
         names = [mask.name for mask in job.masks]
         for name in [*names, "layers", "background", "background_grain", "canvas", "removal", "confidence"]:
@@ -85,7 +86,8 @@ class Engine:
             folder.mkdir(parents=True)
             first, last = map(int, job.frames.split("-"))
             for frame in range(first, last + 1):
-                (folder / f"{name}.{frame:04d}.exr").write_text(f"{name} {frame}")
+                content = self.picture or f"{name} {frame}".encode()
+                (folder / f"{name}.{frame:04d}.exr").write_bytes(content)
         result = Result(
             out=job.out,
             report=str(Path(job.out) / "report.json"),

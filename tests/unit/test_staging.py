@@ -1,5 +1,4 @@
 """From a node to a job, without a host. Runs on the hosts' oldest Python too, so plain unittest."""
-# ruff: noqa: PTH, UP  # paths are strings here, as hosts give them
 
 import os
 import shutil

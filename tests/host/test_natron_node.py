@@ -1,0 +1,411 @@
+"""The node in a real Natron: it loads, solves, shows and renders, with the plug-in and without."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from penumbra.nodes import OMNIMATTE_LAYERS, Kind
+
+REPO = Path(__file__).resolve().parents[2]
+SHOT = REPO / "tests" / "data" / "sun_wall_small"
+NATRON = shutil.which("NatronRenderer")
+
+pytestmark = [
+    pytest.mark.natron,
+    pytest.mark.skipif(NATRON is None, reason="no NatronRenderer on PATH"),
+]
+
+#: Before every script: a node with plate and mask, a writer below it, and an engine that does what it is told.
+SETUP = """
+import json, os, sys, time, traceback
+
+said = {}
+
+def scene(plate="plate.####.exr", mask="mask1.####.png"):
+    node = app.createNode("org.penumbra.OmnimatteLayers")
+    for index, name in enumerate((plate, mask)):
+        read = app.createReader(os.path.join(SHOT, name))
+        node.connectInput(index, read)
+    node.getParam("folder").set(os.path.join(FOLDER, "results"))
+    write = app.createNode("fr.inria.openfx.WriteOIIO")
+    write.connectInput(0, node)
+    write.getParam("formatType").set("input")
+    return node, write
+
+def rendered(write, first, last, name="out"):
+    write.getParam("filename").set(os.path.join(FOLDER, name, name + ".####.exr"))
+    os.makedirs(os.path.join(FOLDER, name), exist_ok=True)
+    app.render(write, first, last)
+    return sorted(os.listdir(os.path.join(FOLDER, name)))
+
+def engine():
+    sys.path.append(os.path.join(REPO, "tests", "host"))
+    import fake_engine
+    import penumbra.hosts.solve as flow
+    made = fake_engine.Engine()
+    made.by_itself = True
+    made.picture = open(os.path.join(SHOT, "obj1_layer.1005.exr"), "rb").read()
+    flow.any_engine = flow.running_engine = made.connect
+    return made
+
+try:
+    BODY
+except BaseException:
+    said["error"] = traceback.format_exc()
+with open(os.path.join(FOLDER, "said.json"), "w") as file:
+    json.dump(said, file)
+os._exit(0)  # some builds of Natron crash on the way out
+"""
+
+
+class Natron:
+    """Natron for one test, with a home and a folder of its own."""
+
+    def __init__(self, home: Path, folder: Path) -> None:
+        self.home, self.folder = home, folder
+        folder.mkdir()
+
+    def call(self, *arguments: str, home: Path | None = None, **more: str) -> str:
+        environment = {
+            "HOME": str(home or self.home),
+            "PATH": os.environ["PATH"],
+            "LC_ALL": "C.UTF-8",
+            "QT_QPA_PLATFORM": "offscreen",
+            "PENUMBRA_HOME": str(self.folder / "engine"),
+            **more,
+        }
+        answer = subprocess.run(
+            [str(NATRON), *arguments], env=environment, capture_output=True, text=True, timeout=300, check=False
+        )
+        return answer.stdout + answer.stderr
+
+    def run(self, body: str, **more: str) -> dict[str, Any]:
+        """What the script puts into `said`."""
+        names = {"SHOT": str(SHOT), "FOLDER": str(self.folder), "REPO": str(REPO)}
+        head = "".join(f"{name} = {value!r}\n" for name, value in names.items())
+        indented = textwrap.indent(textwrap.dedent(body), "    ").strip()
+        script = self.folder / "script.py"
+        script.write_text(head + SETUP.replace("BODY", indented), encoding="utf-8")
+        self.log = self.call("-t", str(script), **more)
+        said: dict[str, Any] = json.loads((self.folder / "said.json").read_text())
+        assert "error" not in said, said["error"]
+        return said
+
+    def pixels(self, name: str) -> Any:
+        import OpenImageIO as oiio
+
+        picture = oiio.ImageBuf(str(self.folder / name))
+        assert not picture.has_error, picture.geterror()
+        return picture.get_pixels(oiio.FLOAT, picture.roi_full)
+
+
+@pytest.fixture(scope="session")
+def natron_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's home after `install.py natron`."""
+    home = tmp_path_factory.mktemp("natron") / "home"
+    home.mkdir()
+    subprocess.run([sys.executable, str(REPO / "install.py"), "natron", "--home", str(home)], check=True)
+    return home
+
+
+@pytest.fixture
+def natron(natron_home: Path, tmp_path: Path) -> Natron:
+    return Natron(natron_home, tmp_path / "a shot, é")
+
+
+def test_knobs_inputs_and_graph_are_those_of_the_description(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        said["inputs"] = [node.getInputLabel(index) for index in range(node.getMaxInputCount())]
+        said["kinds"] = {p.getScriptName(): p.getTypeName() for p in node.getParams()}
+        said["visible"] = [p.getScriptName() for p in node.getParams() if p.getIsVisible()]
+        said["inner"] = {n.getScriptName(): n.getPluginID() for n in node.getChildren()}
+        stages = [n for n in said["inner"] if n.startswith("Stage_")]
+        said["off"] = [n for n in stages if node.getNode(n).getParam("disableNode").get()]
+        import penumbra.hosts.natron as p
+        said["values"] = p.NatronPanel(node, app).values()
+        said["modules"] = [name for name in sys.modules if name.startswith("NatronGui")]
+    """)
+    assert said["inputs"] == [given.name for given in OMNIMATTE_LAYERS.inputs]
+    for knob in OMNIMATTE_LAYERS.knobs:
+        assert knob.name in said["kinds"]
+        assert (knob.name in said["visible"]) is not knob.hidden
+        if knob.kind not in (Kind.BUTTON, Kind.RULE, Kind.FOLDER):
+            assert said["values"][knob.name] == knob.default, knob.name
+    assert said["off"] == ["Stage_" + given.name for given in OMNIMATTE_LAYERS.inputs]
+    reads = [name for name, kind in said["inner"].items() if kind == "fr.inria.built-in.Read"]
+    assert reads == ["Read_" + output.name for output in OMNIMATTE_LAYERS.outputs[:-1]]
+    assert said["modules"] == []
+
+
+def test_a_solve_shows_its_result_and_passes_reads_by_path(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        import penumbra.hosts.natron as p
+        said["out"] = p.solve(node, 1003, 1005)
+        job = made.jobs["job1"]
+        said["job"] = [job.plate, job.masks[0].name, job.masks[0].pattern, job.frames, job.colorspace, job.ocio]
+        said["status"] = node.getParam("status").get()
+        said["files"] = rendered(write, 1003, 1005)
+        node.getParam("output").set("confidence")
+        said["data"] = rendered(write, 1003, 1003, "data")
+        said["config"] = os.environ["OCIO"]
+        said["again"] = p.solve(node)
+    """)
+    results = natron.folder / "results"
+    assert said["out"] == str(results / "v001") and said["again"] == str(results / "v002")
+    assert said["job"] == [
+        str(SHOT / "plate.####.exr"), "object1", str(SHOT / "mask1.####.png"), "1003-1005", "scene_linear",
+        said["config"],
+    ]  # fmt: skip
+    assert not (results / "stage").exists()
+    assert said["status"].startswith("solved 1003-1005")
+    assert said["files"] == [f"out.{frame}.exr" for frame in (1003, 1004, 1005)]
+    truth = natron.pixels(str(SHOT / "obj1_layer.1005.exr"))
+    assert abs(natron.pixels("out/out.1003.exr") - truth).max() < 1e-3
+    assert said["data"] == ["data.1003.exr"]
+
+
+def test_the_solve_button_works(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        node.getParam("solve").trigger()
+        said["solved"] = [list(made.jobs), node.getParam("badge").get(), node.getParam("solved_last").get()]
+        node.getParam("quality").set("final")
+        node.getParam("check").trigger()
+        said["stale"] = [node.getParam("stale").get(), node.getParam("status").get(), node.getLabel()]
+        node.getParam("engine_status").trigger()
+        said["engine"] = node.getParam("status").get()
+        node.disconnectInput(1)
+        node.getParam("solve").trigger()
+        said["refused"] = node.getParam("status").get()
+    """)
+    assert said["solved"] == [["job1"], "v001", 1024]
+    assert said["stale"][0] and "quality was standard, is final" in said["stale"][1]
+    assert said["stale"][2].endswith(" (stale)")
+    assert said["engine"].startswith("engine 0.1.0 is ready")
+    assert said["refused"].startswith("no mask is connected")
+
+
+def test_a_changed_plate_is_written_as_it_is_seen(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        grade = app.createNode("net.sf.openfx.GradePlugin")
+        grade.connectInput(0, node.getInput(0))
+        grade.getParam("multiply").set(2, 2, 2, 1)
+        node.disconnectInput(0)
+        node.connectInput(0, grade)
+        roto = app.createNode("fr.inria.built-in.Roto")
+        roto.connectInput(0, node.getInput(0))
+        shape = roto.getRotoContext().createEllipse(100, 100, 50, True, 1003)
+        node.connectInput(2, roto)
+        import penumbra.hosts.natron as p
+        import penumbra.hosts.solve as flow
+        panel = p.NatronPanel(node, app)
+        p.solve(node, 1003, 1004)
+        job = made.jobs["job1"]
+        said["patterns"] = [job.plate, *(mask.pattern for mask in job.masks)]
+        said["off"] = node.getNode("Stage_plate").getParam("disableNode").get()
+        said["fresh"] = flow.check(panel)
+        grade.getParam("multiply").setValueAtTime(3.0, 1010.0, 0)
+        said["keyed"] = flow.check(panel)
+        grade.getParam("multiply").removeAnimation(0)
+        grade.getParam("multiply").set(2, 2, 2, 1)
+        said["undone"] = flow.check(panel)
+        shape.movePointByIndex(0, 1004, 5, 5)
+        said["moved"] = flow.check(panel)
+    """)
+    plate, mask1, mask2 = said["patterns"]
+    assert "stage/plate-" in plate and "stage/mask2-" in mask2 and mask1 == str(SHOT / "mask1.####.png")
+    before = natron.pixels(str(SHOT / "plate.1003.exr"))
+    assert (natron.pixels(plate.replace("####", "1003")) == 2 * before).all()
+    alpha = natron.pixels(mask2.replace("####", "1003"))
+    assert alpha.shape[2] == 1 and alpha.max() == 1.0
+    assert said["off"] is True
+    assert said["fresh"] == [] and said["undone"] == []
+    assert said["keyed"] == ["something above plate changed", "something above mask2 changed"][::-1]
+    assert said["moved"] == ["something above mask2 changed"]
+
+
+def test_a_read_with_other_frame_numbers_is_passed_as_links(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        for index in (0, 1):
+            node.getInput(index).getParam("timeOffset").set(-1000)
+        import penumbra.hosts.natron as p
+        said["range"] = p.NatronPanel(node, app).input_range()
+        p.solve(node, 3, 4)
+        said["plate"] = made.jobs["job1"].plate
+    """)
+    assert said["range"] == [1, 24]
+    linked = Path(said["plate"].replace("####", "0004"))
+    assert linked.resolve() == SHOT / "plate.1004.exr"
+
+
+def test_in_front_of_a_user_a_solve_does_not_block(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        made.by_itself = False
+        import types
+        import penumbra.hosts.natron as p
+        natron = p.NatronEngine.natron
+        p.NatronEngine = types.SimpleNamespace(
+            natron=types.SimpleNamespace(isBackground=lambda: False, getInstance=natron.getInstance))
+        grade = app.createNode("net.sf.openfx.GradePlugin")
+        grade.connectInput(0, node.getInput(0))
+        node.disconnectInput(0)
+        node.connectInput(0, grade)
+
+        def pump(until):
+            end = time.time() + 60
+            while not until():
+                assert time.time() < end, node.getParam("status").get()
+                p.drain()
+                time.sleep(0.01)
+
+        said["out"] = p.solve(node, 1003, 1004)
+        said["writing"] = [list(made.jobs), node.getParam("badge").get()]
+        pump(lambda: node.getParam("pending_job").get() == "job1")
+        made.progress("job1", 7)
+        pump(lambda: "fit 7 of 100" in node.getParam("status").get())
+        said["off"] = node.getNode("Stage_plate").getParam("disableNode").get()
+        made.finish("job1")
+        pump(lambda: node.getParam("badge").get() == "v001")
+        p.solve(node, 1003, 1004)
+        pump(lambda: node.getParam("pending_job").get() == "job2")
+        node.getParam("cancel").trigger()
+        pump(lambda: node.getParam("badge").get() == "cancelled")
+        said["left"] = sorted(os.listdir(os.path.join(FOLDER, "results")))
+    """)
+    assert said["writing"] == [[], "writing"]
+    assert said["off"] is True
+    assert said["left"] == ["stage", "v001"]
+
+
+def test_a_copy_gets_a_uuid_of_its_own_and_keeps_the_result(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        import penumbra.hosts.natron as p
+        import penumbra.hosts.solve as flow
+        p.solve(node, 1003, 1004)
+        copy = app.createNode("org.penumbra.OmnimatteLayers")
+        for name in ("node_uuid", "result", "manifest"):
+            copy.getParam(name).set(node.getParam(name).get())
+        first, second = p.NatronPanel(node, app), p.NatronPanel(copy, app)
+        said["same"] = [first.same(p.NatronPanel(node, app)), first.same(second)]
+        flow.claim(second)
+        said["uuids"] = first.uuids()
+        said["results"] = [node.getParam("result").get(), copy.getParam("result").get()]
+        copy.destroy()
+        said["alive"] = [first.alive(), second.alive()]
+    """)
+    assert said["same"] == [True, False]
+    assert len(set(said["uuids"])) == 2 and all(said["uuids"])
+    assert said["results"][0] == said["results"][1]
+    assert said["alive"][0] is True
+
+
+def test_a_render_without_a_fresh_result_fails_with_the_frame_and_what_to_do(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        said["none"] = rendered(write, 1003, 1004, "none")
+        import penumbra.hosts.natron as p
+        p.solve(node, 1003, 1004)
+        said["outside"] = rendered(write, 1005, 1005, "outside")
+        node.getParam("output").set("object 2")
+        said["object"] = rendered(write, 1003, 1003, "object")
+        node.getParam("output").set("object 1")
+        node.getParam("stale").set(True)
+        said["stale"] = rendered(write, 1003, 1003, "stale")
+        node.getParam("use_stale").set(True)
+        said["used"] = rendered(write, 1003, 1003, "used")
+        node.getParam("output").set("plate")
+        said["plate"] = rendered(write, 1005, 1005, "plate")
+    """)
+    assert said["none"] == said["outside"] == said["object"] == said["stale"] == []
+    assert said["used"] == ["used.1003.exr"] and said["plate"] == ["plate.1005.exr"]
+    assert "press Solve on this Omnimatte Layers node/frame.1003.exr" in natron.log
+    assert "press Solve on this Omnimatte Layers node/frame.1005.exr" in natron.log
+    assert "press Solve on this Omnimatte Layers node or tick use stale result/frame.1003.exr" in natron.log
+    assert natron.log.count("Rendering Failed") >= 4
+
+
+def test_a_project_opens_and_renders_its_result_without_the_plug_in(natron: Natron, tmp_path: Path) -> None:
+    natron.run("""
+        node, write = scene()
+        made = engine()
+        import penumbra.hosts.natron as p
+        p.solve(node, 1003, 1004)
+        write.setScriptName("Result")
+        write.getParam("filename").set(os.path.join(FOLDER, "farm.####.exr"))
+        other = app.createNode("org.penumbra.OmnimatteLayers")
+        other.connectInput(0, node.getInput(0))
+        empty = app.createNode("fr.inria.openfx.WriteOIIO")
+        empty.setScriptName("Empty")
+        empty.connectInput(0, other)
+        empty.getParam("filename").set(os.path.join(FOLDER, "empty.####.exr"))
+        said["saved"] = app.saveProjectAs(os.path.join(FOLDER, "shot.ntp"))
+    """)
+    elsewhere = tmp_path / "another home"
+    elsewhere.mkdir()
+    project = natron.folder / "shot.ntp"
+    text = project.read_text().replace(str(REPO), "/not/on/this/machine")
+    text = text.replace("/not/on/this/machine/tests/data", str(REPO / "tests" / "data"))
+    project.write_text(text)
+    log = natron.call("-w", "Result", str(project), "1003-1004", home=elsewhere)
+    truth = natron.pixels(str(SHOT / "obj1_layer.1005.exr"))
+    assert abs(natron.pixels("farm.1004.exr") - truth).max() < 1e-3, log
+    log = natron.call("-w", "Empty", str(project), "1003-1004", home=elsewhere)
+    assert list(natron.folder.glob("empty.*")) == []
+    assert "press Solve on this Omnimatte Layers node/frame.1003.exr" in log
+
+
+@pytest.mark.slow
+def test_the_real_engine_solves_what_the_node_asks_for(natron: Natron, monkeypatch: pytest.MonkeyPatch) -> None:
+    from penumbra.client import Client
+    from penumbra.launcher import find_engine
+
+    program = Path(sys.executable).with_name("penumbra")
+    try:
+        said = natron.run(
+            """
+            node, write = scene()
+            node.getParam("quality").set("draft")
+            import penumbra.hosts.natron as p
+            said["out"] = p.solve(node, 1001, 1006)
+            said["status"] = node.getParam("status").get()
+            said["files"] = rendered(write, 1001, 1006)
+            import penumbra.hosts.solve as flow
+            said["stale"] = flow.check(p.NatronPanel(node, app))
+            node.getParam("mask1_name").set("layers")
+            node.getParam("solve").trigger()
+            said["refused"] = node.getParam("status").get()
+            """,
+            PENUMBRA_ENGINE=str(program),
+        )
+    finally:
+        monkeypatch.setenv("PENUMBRA_HOME", str(natron.folder / "engine"))
+        runtime = find_engine()
+        if runtime is not None:
+            Client(runtime).shutdown()
+    assert said["files"] == [f"out.{frame}.exr" for frame in range(1001, 1007)]
+    layer = natron.pixels("out/out.1003.exr")
+    truth = natron.pixels(str(SHOT / "obj1_layer.1003.exr"))
+    assert layer.shape == truth.shape and layer[..., 3].max() > 0.9
+    assert abs(layer - truth).mean() < 0.02
+    assert said["stale"] == []
+    assert "reserved" in said["refused"]
