@@ -26,8 +26,8 @@ def share_out(plate: Tensor, background: Tensor, alphas: Tensor, solid: Tensor) 
 
     plate, background: 3 x H x W. alphas: K x H x W, front to back. solid: K x H x W, how much of each object itself,
     without its effects, is seen. What the plate holds besides the background is shared out by that: an effect has
-    next to no colour of its own where there is an object; where there is none, effects share by their visible alpha. Returns
-    the layers K x 4 x H x W, and the background 3 x H x W: the plate itself where no layer has alpha.
+    next to no colour of its own where there is an object; where there is none, effects share by their visible alpha.
+    Returns the layers K x 4 x H x W, and the background 3 x H x W: the plate itself where no layer has alpha.
     """
     seen = visibility(alphas)
     visible = seen[:-1] * alphas
