@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from real_natron import NATRON, SHOT, Natron
+from real_natron import NATRON, REPO, SHOT, Natron
 
 from penumbra.nodes import OMNIMATTE_LAYERS, Kind
 

@@ -598,6 +598,36 @@ def test_the_manifest_says_what_the_result_was_made_of(scene: Scene, host: Modul
     assert made["words"]["quality"] == "standard" and made["words"]["frames"] == "1001-1005"
 
 
+def test_the_self_test_finds_nothing_wrong_in_the_stub(
+    nuke: ModuleType, host: ModuleType, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    from penumbra import client, launcher
+
+    monkeypatch.syspath_prepend(str(GROUP.parents[2] / "plugin" / "startup" / "nuke"))
+    monkeypatch.setattr(launcher, "ensure_engine", lambda: None)
+    monkeypatch.setattr(client, "Client", lambda runtime: engine)
+    import selftest
+
+    engine.by_itself = True
+    assert selftest.run(str(tmp_path)), capsys.readouterr().out
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(selftest.STEPS) and all(line.startswith("ok    ") for line in lines)
+
+
+def test_the_self_test_names_the_step_that_fails_and_goes_on(
+    nuke: ModuleType, host: ModuleType, engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    monkeypatch.syspath_prepend(str(GROUP.parents[2] / "plugin" / "startup" / "nuke"))
+    import selftest
+
+    engine.gone = True
+    assert not selftest.run(str(tmp_path))
+    said = capsys.readouterr().out
+    assert "FAIL  frames_are_written_and_solved: Refused: no engine is installed" in said
+    assert "ok    stale_is_not_rendered" not in said and "ok    gizmo" in said
+    assert len(said.splitlines()) == len(selftest.STEPS)
+
+
 def test_the_gizmo_is_the_same_node(nuke: ModuleType, host: ModuleType) -> None:
     nuke.reset()
     group = nuke.nodePaste(str(GROUP))

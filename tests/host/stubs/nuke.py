@@ -75,6 +75,10 @@ class Knob:
                 Undo.stack.append((self._node._name, self._name))
             _tell_knob_changed(self._node, self)
 
+    def setExpression(self, expression: str, channel: int = -1) -> bool:
+        self.setValue(f"{self._value}{{{channel} {expression}}}")
+        return True
+
     def toScript(self) -> str:
         _on_main()
         return str(self._value)
@@ -167,9 +171,11 @@ _KNOBS: dict[str, dict[str, Any]] = {
     "Input": {"number": 0},
     "Switch": {"which": ""},
     "Grade": {"multiply": 1.0, "disable": False},
+    "CheckerBoard2": {"boxsize": 64},
+    "Radial": {"area": "", "softness": 1.0},
     "Root": {
         "name": "", "proxy": False, "colorManagement": "OCIO", "workingSpaceLUT": "scene_linear (ACES - ACEScg)",
-        "OCIO_config": "custom", "customOCIOConfigPath": File_Knob, "project_directory": File_Knob,
+        "OCIO_config": "custom", "customOCIOConfigPath": File_Knob, "project_directory": File_Knob, "format": "",
     },
 }  # fmt: skip
 _EVERY = {"label": "", "tile_color": 0, "help": "", "xpos": 0, "ypos": 0, "selected": False, "note_font": "Verdana"}
@@ -245,17 +251,25 @@ class Node:
         self._alive()
         return " ".join(name for name, knob in self._knobs.items() if knob._value != knob._default)
 
+    def knobs(self) -> dict[str, Knob]:
+        self._alive()
+        return dict(self._knobs)
+
+    def setSelected(self, selected: bool) -> None:
+        self["selected"]._value = selected
+
     def channels(self) -> list[str]:
         self._alive()
-        read = _read_above(self)
-        alpha = ["rgba.alpha"] if read is not None and "alpha" in read["label"].value() else []
+        source = _source(self, 1)
+        alpha = ["rgba.alpha"] if "alpha" in source["label"].value() or source._class == "Radial" else []
         return ["rgba.red", "rgba.green", "rgba.blue", *alpha]
 
     def frameRange(self) -> FrameRange:
         self._alive()
-        read = _read_above(self)
-        assert read is not None
-        return FrameRange(read["first"].value(), read["last"].value())
+        source = _source(self, 1)
+        if source._class != "Read":
+            return FrameRange(1, 100)
+        return FrameRange(source["first"].value(), source["last"].value())
 
     def width(self) -> int:
         self._alive()
@@ -301,7 +315,7 @@ def reset(gui: bool = False) -> None:
 
 
 GUI = False
-env: dict[str, bool] = {}
+env: dict[str, Any] = {}
 messages: list[str] = []
 _root: Group
 _environment: dict[str, str] = {}
@@ -374,13 +388,15 @@ def execute(node: Node, first: int, last: int, step: int = 1) -> None:
     _executed.append((node._name, first, last, _root["proxy"].value(), node["channels"].value()))
     if "cancel" in node._inputs[0]._knobs["label"]._value:  # type: ignore[union-attr]
         raise CancelledError
-    read = _read_above(node)
-    assert read is not None
     for frame in range(first, last + 1, step):
-        source = Path(_at(read["file"].value(), frame))
-        if not source.is_file():
-            raise RuntimeError(f"{source}: Read error: No such file or directory")
-        shutil.copyfile(source, _at(node["file"].value(), frame))
+        source, target = _source(node, frame), Path(_at(node["file"].value(), frame))
+        if source._class != "Read":
+            target.write_text(f"{source._class} {frame}")
+            continue
+        file = Path(_at(source["file"].value(), frame))
+        if not file.is_file():
+            raise RuntimeError(f"{file}: Read error: No such file or directory")
+        shutil.copyfile(file, target)
 
 
 def executeInMainThread(call: Callable[..., Any], args: Any = (), kwargs: Any = None) -> None:
@@ -443,9 +459,41 @@ def close_script() -> None:
 
 
 def nodePaste(path: str) -> Node:
-    """Paste the nodes of a script; returns the last one. Copies are told from each other by what onCreate does."""
+    """Paste a script, and leave its group selected."""
     _on_main()
     return scriptReadText(Path(path).read_text(encoding="utf-8"))
+
+
+def createNode(kind: str, inpanel: bool = True) -> Node:
+    return nodePaste(str(Path(__file__).parents[3] / "gizmos" / "nuke" / (kind + ".gizmo")))
+
+
+def selectedNodes() -> list[Node]:
+    return [node for node in allNodes() if node["selected"].value()]
+
+
+def selectedNode() -> Node:
+    return selectedNodes()[-1]
+
+
+def addFormat(text: str) -> None:
+    _on_main()
+
+
+class nodes:
+    """A node of each kind that the self-test makes."""
+
+    @staticmethod
+    def CheckerBoard2(**knobs: Any) -> Node:
+        return Node("CheckerBoard2", f"CheckerBoard{len(allNodes())}", _root, **knobs)
+
+    @staticmethod
+    def Radial(**knobs: Any) -> Node:
+        return Node("Radial", f"Radial{len(allNodes())}", _root, **knobs)
+
+    @staticmethod
+    def Write(**knobs: Any) -> Node:
+        return Node("Write", f"Write{len(allNodes())}", _root, **knobs)
 
 
 def copy_paste(node: Node) -> Node:
@@ -474,13 +522,20 @@ def _at(pattern: str, frame: int) -> str:
     return re.sub(r"#+|%04d", f"{frame:04d}", pattern)
 
 
-def _read_above(node: Node | None) -> Node | None:
-    while node is not None and node._class != "Read":
+def _source(node: Node | None, frame: int) -> Node:
+    """The Read or generator whose picture comes out of a node."""
+    while node is not None and node._class not in ("Read", "CheckerBoard2", "Radial"):
         if node._class == "Input":
             assert node._parent is not None
             node = node._parent.input(node["number"].value())
+        elif node._class == "Switch":
+            assert node._parent is not None
+            node = node.input(evaluate(node._parent, node["which"].value(), frame))
+        elif isinstance(node, Group):
+            node = node.node("Output1")
         else:
             node = node.input(0)
+    assert node is not None
     return node
 
 
