@@ -211,11 +211,10 @@ def words(spec: NodeSpec, values: Dict[str, Any], inputs: Iterable[str], frames:
           ocio: str) -> Dict[str, Any]:
     """What a job says beside its files: the part that makes a result stale when it changes.
 
-    `values` by knob name; `inputs` are the connected ones; `colorspace` and `ocio` stand in for empty knobs.
+    `values` by knob name; `inputs` are the connected ones; `colorspace` and `ocio` what empty knobs stand for.
     """
     said: Dict[str, Any] = {knob.job: values[knob.name] for knob in spec.job_knobs}
-    said["colorspace"] = said["colorspace"] or colorspace
-    said["ocio"] = said["ocio"] or ocio
+    said["colorspace"], said["ocio"] = colorspace, ocio
     said["frames"] = format_frames(frames)
     connected = set(inputs)
     said["names"] = {i.name: values[i.name_knob] for i in spec.inputs if i.name_knob and i.name in connected}

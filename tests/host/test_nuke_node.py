@@ -195,6 +195,19 @@ def test_layers_of_a_passed_plate_are_read_in_its_space_and_data_as_it_is(
     assert layer["reload"].presses == 1
 
 
+def test_layers_in_a_space_that_the_project_lacks_are_not_shown_in_a_wrong_one(
+    scene: Scene, host: ModuleType, engine: Engine
+) -> None:
+    engine.by_itself = True
+    host.solve(scene.node)
+    before = [node["file"].value() for node in scene.node.nodes() if node.Class() == "Read"]
+    engine.space = "ACES2065-1"
+    with pytest.raises(Refused, match="the layers are in ACES2065-1, which the Read of this project does not offer"):
+        host.solve(scene.node)
+    assert [node["file"].value() for node in scene.node.nodes() if node.Class() == "Read"] == before
+    assert scene.value("result").endswith("v001")
+
+
 def test_layers_of_a_written_plate_are_read_raw(scene: Scene, host: ModuleType, engine: Engine) -> None:
     grade(scene)
     engine.by_itself = True
@@ -567,17 +580,37 @@ def test_editions_with_limits_say_so_instead_of_writing_small_frames(
 def test_nukes_own_colour_management_has_names_that_the_engine_knows(
     scene: Scene, host: ModuleType, engine: Engine
 ) -> None:
+    from penumbra_engine.media.colour import BUILT_IN
+
     scene.nuke.root()["colorManagement"]._value = "Nuke"
-    for read in (scene.plate, scene.node.node("Read_object_1")):
-        read["colorspace"]._choices = ["default (linear)", "linear", "sRGB"]
-        read["colorspace"]._value = "sRGB"
-    for read in scene.node.nodes():
+    for read in (scene.plate, *scene.node.nodes()):
         if read.Class() == "Read":
             read["colorspace"]._choices = ["default (linear)", "linear", "sRGB"]
+    scene.plate["colorspace"]._value = "sRGB"
     engine.by_itself, engine.space = True, "lin_rec709_srgb"
     host.solve(scene.node)
-    assert engine.jobs["job1"].colorspace == "srgb_tx" and engine.jobs["job1"].ocio == ""
+    assert engine.jobs["job1"].colorspace == "srgb_tx" and engine.jobs["job1"].ocio == BUILT_IN
     assert scene.node.node("Read_object_1")["colorspace"].value() == "default (linear)"
+
+
+def test_the_config_is_the_knobs_else_that_of_the_environment_else_the_projects(
+    scene: Scene, host: ModuleType, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.by_itself, engine.space = True, "ACES - ACEScg"
+    host.solve(scene.node)
+    monkeypatch.setenv("OCIO", "/facility/config.ocio")
+    host.solve(scene.node)
+    scene.node["ocio"].setValue("/mine.ocio")
+    scene.node["colorspace"].setValue("ACEScg")
+    host.solve(scene.node)
+    assert [job.ocio for job in engine.jobs.values()] == ["/studio/config.ocio", "/facility/config.ocio", "/mine.ocio"]
+    assert engine.jobs["job3"].colorspace == "ACEScg"
+    monkeypatch.delenv("OCIO")
+    scene.nuke.root()["OCIO_config"]._value = "aces_1.3"
+    host.solve(scene.node)
+    scene.node["ocio"].setValue("")
+    with pytest.raises(Refused, match=r"Nuke's OCIO config aces_1\.3 was not found.*name it in the knob"):
+        host.solve(scene.node)
 
 
 def test_a_node_without_penumbra_on_the_machine_says_so(gui: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

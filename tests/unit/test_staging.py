@@ -256,10 +256,6 @@ class Jobs(unittest.TestCase):
         self.assertEqual([(m.name, m.pattern) for m in job.masks], [("object1", "/a.####.exr"), ("dog", "/b.####.exr")])
         self.assertEqual(parse_frames(job.frames), (1001, 1002, 1003))
 
-    def test_what_the_user_typed_goes_before_what_the_host_knows(self):
-        job = self.job(self.said(colorspace="ACEScg", ocio="/mine.ocio"))
-        self.assertEqual((job.colorspace, job.ocio), ("ACEScg", "/mine.ocio"))
-
     def test_wrong_words_are_refused(self):
         for values, message in (
             (dict(mask1_name="layers"), "reserved"),

@@ -167,7 +167,10 @@ class NatronPanel(flow.Panel):
         return _WORKING
 
     def ocio(self) -> str:
-        return os.environ.get("OCIO", "")  # Natron puts its preference there
+        config = os.environ.get("OCIO", "")  # Natron puts its preference there
+        if not config:
+            raise Refused("Natron does not say which OCIO config it uses; name it in the knob OCIO config")
+        return config
 
     def write(self, routes: List[Route], done: Callable[[str], None]) -> None:
         steps = [(self._writer(route), run) for route in routes for run in staging.runs(route.frames)]
@@ -199,14 +202,12 @@ class NatronPanel(flow.Panel):
             step(False)
 
     def show(self, results: List[Tuple[Output, str]], frames: Tuple[int, ...], raw: bool, colorspace: str) -> None:
-        for output, pattern in results:
-            read = self.node.getNode("Read_" + output.name)
-            if read is None:
-                raise Refused("the node's own Read_{} is gone: it was edited".format(output.name))
-            space = read.getParam("ocioInputSpace")
-            space.set(read.getParam("ocioOutputSpace").get())
-            if not raw and not output.data:
-                space.set(_offered(read, colorspace))
+        reads = [(self._inner("Read_" + output.name), raw or output.data, pattern) for output, pattern in results]
+        # All or none: a space that is not there must not leave Reads of two results.
+        spaces = [read.getParam("ocioOutputSpace").get() if as_is else _offered(read, colorspace)
+                  for read, as_is, _ in reads]
+        for (read, _, pattern), space in zip(reads, spaces):
+            read.getParam("ocioInputSpace").set(space)
             read.getParam("filename").set(pattern)
             read.getParam("filename").reloadFile()
 
@@ -216,10 +217,14 @@ class NatronPanel(flow.Panel):
         else:
             call()
 
+    def _inner(self, name: str) -> Any:
+        found = self.node.getNode(name)
+        if found is None:
+            raise Refused("the node's own {} is gone: it was edited".format(name))
+        return found
+
     def _writer(self, route: Route) -> Any:
-        write = self.node.getNode("Stage_" + route.name)
-        if write is None:
-            raise Refused("the node's own Stage_{} is gone: it was edited".format(route.name))
+        write = self._inner("Stage_" + route.name)
         index, given = next((i, given) for i, given in enumerate(self.spec.inputs) if given.name == route.name)
         write.getParam("filename").set(route.pattern)
         write.getParam("ocioOutputSpace").set(write.getParam("ocioInputSpace").get())

@@ -25,6 +25,9 @@ _LOOKS = frozenset((
 #: What Nuke's own (not OCIO) colour management calls spaces, by names that OCIO configs share.
 _NUKE_LUTS = {"linear": "lin_rec709_srgb", "sRGB": "srgb_tx"}
 
+#: A config that has those names: the engine's own choice, named so that it is not another one by chance.
+_NUKE_CONFIG = "cg-config-v2.2.0_aces-v1.3_ocio-v2.4"
+
 #: Width and height that an edition writes at most.
 _LIMITS = {"nc": ("Non-commercial", 1920, 1080), "indie": ("Indie", 4096, 2160)}
 
@@ -155,11 +158,11 @@ class NukePanel(flow.Panel):
         return _space(str(root["workingSpaceLUT"].value()))
 
     def ocio(self) -> str:
-        if os.environ.get("OCIO"):
-            return os.environ["OCIO"]
         root = nuke.root()
         if root["colorManagement"].value() != "OCIO":
-            return ""
+            return _NUKE_CONFIG
+        if os.environ.get("OCIO"):
+            return os.environ["OCIO"]
         name = str(root["OCIO_config"].value())
         if name == "custom":
             return _evaluated(root["customOCIOConfigPath"])
@@ -183,17 +186,18 @@ class NukePanel(flow.Panel):
         done(problem)
 
     def show(self, results: List[Tuple[Output, str]], frames: Tuple[int, ...], raw: bool, colorspace: str) -> None:
+        reads = [(self._inner("Read_" + output.name), raw or output.data, pattern) for output, pattern in results]
+        # All or none: a space that is not there must not leave Reads of two results.
+        spaces = ["" if as_is else _choice(read["colorspace"], colorspace) for read, as_is, _ in reads]
         with _no_undo():
-            for output, pattern in results:
-                read = self._inner("Read_" + output.name)
-                as_is = raw or output.data
+            for (read, as_is, pattern), space in zip(reads, spaces):
                 read["raw"].setValue(as_is)
                 read["file"].setValue(pattern)
                 for name, value in (("first", frames[0]), ("last", frames[-1]), ("origfirst", frames[0]),
                                     ("origlast", frames[-1]), ("origset", True), ("on_error", "error")):
                     read[name].setValue(value)
                 if not as_is:
-                    _choose_space(read["colorspace"], colorspace)
+                    read["colorspace"].setValue(space)
                 cast(nuke.Script_Knob, read["reload"]).execute()
 
     def call_main(self, call: Callable[[], None]) -> None:
@@ -381,13 +385,13 @@ def _space(text: str) -> str:
     return (inner.group(1) if inner else text).split("/")[-1].strip()
 
 
-def _choose_space(knob: nuke.Knob, name: str) -> None:
-    """Set a Read's colour space to the one of this name."""
-    shown = {lut: key for key, lut in _NUKE_LUTS.items()}
-    wanted = name if nuke.root()["colorManagement"].value() == "OCIO" else shown.get(name, "linear")
+def _choice(knob: nuke.Knob, name: str) -> str:
+    """What a Read's colour space knob calls the space of this name. Raises Refused when it has none."""
+    luts = {lut: key for key, lut in _NUKE_LUTS.items()}
+    wanted = name if nuke.root()["colorManagement"].value() == "OCIO" else luts.get(name, "")
     choices = [str(choice) for choice in knob.values()] if isinstance(knob, nuke.Enumeration_Knob) else []
-    match = next((c for c in choices if _space(c) == wanted or c == wanted), None)
-    if match is None:
-        raise Refused("the layers are in {}, which the Read of this project does not offer; open them by hand, or "
-                      "solve with the project's own OCIO config".format(name))
-    knob.setValue(match)
+    for choice in choices:
+        if wanted and wanted in (choice, _space(choice)):
+            return choice
+    raise Refused("the layers are in {}, which the Read of this project does not offer; open them by hand, or solve "
+                  "with the project's own OCIO config".format(name))

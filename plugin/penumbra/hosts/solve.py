@@ -67,7 +67,7 @@ class Panel:
         raise NotImplementedError
 
     def ocio(self) -> str:
-        """The host's OCIO config as a file or the name of a built-in, "" when it has none."""
+        """The host's OCIO config, as a file or the name of a built-in. Raises Refused when it can't be found."""
         raise NotImplementedError
 
     def write(self, routes: List[Route], done: Callable[[str], None]) -> None:
@@ -279,8 +279,9 @@ class _Plan:
         self.routes = [staging.route(s, frames, stage, s.name in pictures) for s in self.seen]
         plate = next(r.read for r in self.routes if r.name in pictures)
         self.raw = plate is None or plate.raw
-        space = panel.colorspace() if plate is None or plate.raw else plate.colorspace
-        self.words = staging.words(spec, values, connected, frames, space, panel.ocio())
+        known = plate.colorspace if plate is not None and not plate.raw else ""
+        space = values["colorspace"] or known or panel.colorspace()
+        self.words = staging.words(spec, values, connected, frames, space, values["ocio"] or panel.ocio())
 
 
 def _follow(panel: Panel, key: str, out: str, follower: Follower) -> None:
