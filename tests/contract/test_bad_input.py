@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import OpenImageIO as oiio
 import pytest
-from tests.conftest import TinyShot
 
+from conftest import TinyShot
 from penumbra_engine.cli import main
 
 Run = Callable[..., tuple[int, str]]
