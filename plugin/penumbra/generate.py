@@ -35,7 +35,8 @@ def files(node: NodeSpec) -> Dict[str, str]:
 
 def nuke_gizmo(node: NodeSpec) -> str:
     """The node as a gizmo, for nuke.createNode."""
-    return "{}\n# {}\n{}".format(_NUKE_VERSION, _MADE, "\n".join(_nuke_node(node, "Gizmo", []))) + "\n"
+    lines = [_NUKE_VERSION, "# " + _MADE, *_nuke_node(node, "Gizmo", [], _nuke_links(node))]
+    return "\n".join(lines) + "\n"
 
 
 def nuke_group(node: NodeSpec) -> str:
@@ -43,10 +44,19 @@ def nuke_group(node: NodeSpec) -> str:
     stack = ["push 0"] * (len(node.inputs) - 1) + ["push $cut_paste_input"]
     head = ["set cut_paste_input [stack 0]", _NUKE_VERSION, "# " + _MADE, *stack]
     inputs = [" inputs {}".format(len(node.inputs)), " name {}1".format(node.name), " selected true"]
-    return "\n".join([*head, *_nuke_node(node, "Group", inputs)]) + "\n"
+    return "\n".join([*head, *_nuke_node(node, "Group", inputs, [])]) + "\n"
 
 
-def _nuke_node(node: NodeSpec, kind: str, head: List[str]) -> List[str]:
+def _nuke_links(node: NodeSpec) -> List[str]:
+    """Links to what a solve sets inside: of a gizmo, scripts keep the knobs of its own panel only."""
+    return [
+        " addUserKnob {{41 {0}_{1} l {0}_{1} T Read_{0}.{1} +INVISIBLE}}".format(output.name, knob)
+        for output in node.outputs if output is not PLATE_OUTPUT
+        for knob in ("file", "first", "last", "raw", "colorspace")
+    ]
+
+
+def _nuke_node(node: NodeSpec, kind: str, head: List[str], links: List[str]) -> List[str]:
     lines = [
         kind + " {", *head,
         " help " + _quoted(node.help),
@@ -56,7 +66,7 @@ def _nuke_node(node: NodeSpec, kind: str, head: List[str]) -> List[str]:
     ]
     for knob in node.knobs:
         lines.extend(_nuke_knob(knob))
-    lines.append("}")
+    lines.extend([*links, "}"])
     for index, given in enumerate(node.inputs):
         x = 150 * index
         lines.extend(_nuke_inner("Input", given.name, x, 0, "inputs 0", "number {}".format(index)))
@@ -202,11 +212,11 @@ def staged(aborted, thisNode, app):
 def natron_pyplug(node: NodeSpec) -> str:
     """The node as a PyPlug: its data; penumbra_pyplug.py beside it builds the group."""
     plate, count = node.outputs.index(PLATE_OUTPUT), len(node.outputs)
+    sources = _sources(node)
     choice = ("{0} if thisGroup.output.get() == {0} else {1} if thisGroup.stale.get() and not "
               "thisGroup.use_stale.get() else {2} if frame < thisGroup.solved_first.get() or frame > "
               "thisGroup.solved_last.get() or not thisGroup.shown.get() >> thisGroup.output.get() & 1 else "
               "thisGroup.output.get()".format(plate, count, count + 1))
-    sources = _sources(node)
     return _NATRON.format(
         made=_MADE, name=node.name, label=node.label, version=node.version, help=_wrapped(node.help, 4),
         colour=", ".join("{:.2f}".format((TILE_COLOUR >> shift & 255) / 255) for shift in (24, 16, 8)),

@@ -661,13 +661,24 @@ def test_the_self_test_names_the_step_that_fails_and_goes_on(
     assert len(said.splitlines()) == len(selftest.STEPS)
 
 
-def test_the_gizmo_is_the_same_node(nuke: ModuleType, host: ModuleType) -> None:
-    nuke.reset()
-    group = nuke.nodePaste(str(GROUP))
-    gizmo = nuke.nodePaste(str(GROUP.with_suffix(".gizmo")))
-    assert isinstance(gizmo, nuke.Gizmo) and host.is_ours(gizmo)
-    assert list(gizmo._knobs) == list(group._knobs)
+def test_the_gizmo_is_the_same_node_and_keeps_its_result_in_knobs_of_its_panel(
+    scene: Scene, host: ModuleType, engine: Engine
+) -> None:
+    group, gizmo = scene.node, scene.nuke.createNode("OmnimatteLayers")
+    assert isinstance(gizmo, scene.nuke.Gizmo) and host.is_ours(gizmo)
+    links = [name for name, knob in gizmo._knobs.items() if isinstance(knob, scene.nuke.Link_Knob)]
+    assert [name for name in gizmo._knobs if name not in links] == list(group._knobs)
     assert [node._name for node in gizmo._nodes] == [node._name for node in group._nodes]
+    gizmo.setInput(0, scene.plate)
+    gizmo.setInput(1, scene.mask)
+    engine.by_itself = True
+    out = host.solve(gizmo)
+    scene.node = scene.nuke.reopen(gizmo)  # Nuke saves nothing of what is inside a gizmo
+    assert Path(scene.shown(1003)) == Path(out) / "object1" / "object1.1003.exr"
+    for output in SPEC.outputs[4:-1]:
+        scene.node["output"].setValue(output.label)
+        assert Path(scene.shown(1003)).read_text() == f"{output.folder} 1003"
+        assert scene.node.node("Read_" + output.name)["raw"].value() is output.data
 
 
 def test_knobs_and_inputs_are_those_of_the_description(scene: Scene) -> None:

@@ -142,7 +142,12 @@ def solve(panel: Panel, first: Optional[int] = None, last: Optional[int] = None)
         _writing[key] = panel
         count = sum(len(route.frames) for route in missing)
         panel.put(status="writing {} frames for the engine".format(count), badge="writing")
-        panel.write(missing, written)
+        try:
+            panel.write(missing, written)
+        except BaseException:
+            if _writing.pop(key, None) is not None:  # else written() has seen to it
+                staging.discard(out)
+            raise
     else:
         written("")
     return out
@@ -152,10 +157,11 @@ def cancel(panel: Panel) -> None:
     """Cancel this node's solve, also one of an earlier session; never that of another node."""
     claim(panel)
     values = panel.values()
-    entry = _running.get(values["node_uuid"])
-    if entry is not None and entry[0].same(panel):
+    if values["node_uuid"] in _writing:
+        panel.put(status="frames are being written; stop that render in the host")
+    elif values["node_uuid"] in _running:
         panel.put(status="cancelling")
-        entry[1].cancel()
+        _running[values["node_uuid"]][1].cancel()
     elif values["pending_job"]:
         _rejoin(panel, values, cancel=True)
     else:

@@ -142,6 +142,25 @@ class Enumeration_Knob(Knob):
         return self._choices.index(self._value)
 
 
+class Link_Knob(Knob):
+    """A knob on the panel of a group that stands for one inside."""
+
+    def __init__(self, name: str, target: str, group: "Group") -> None:
+        self._name, self._target, self._group = name, target, group
+
+    def _linked(self) -> Knob:
+        node, knob = self._target.split(".")
+        inner = self._group.node(node)
+        assert inner is not None, f"{self._name} links to {self._target}, which is not there"
+        return inner[knob]
+
+    def value(self) -> Any:
+        return self._linked().value()
+
+    def setValue(self, value: Any) -> None:
+        self._linked().setValue(value)
+
+
 class FrameRange:
     def __init__(self, first: int, last: int) -> None:
         self._first, self._last = first, last
@@ -454,6 +473,15 @@ def show_panel(node: Node) -> None:
     _tell("knob", node, Knob("showPanel"))
 
 
+def reopen(gizmo: Node) -> Node:
+    """A gizmo after its script was saved and opened: made anew, with the knobs of its panel as they were."""
+    fresh = createNode(gizmo._class)
+    for name, knob in gizmo._knobs.items():
+        if not isinstance(knob, Script_Knob):
+            fresh[name].setValue(knob.value())
+    return fresh
+
+
 def close_script() -> None:
     _tell("close", _root)
 
@@ -665,7 +693,10 @@ def _add_user_knob(node: Node, word: list[str]) -> None:
     options = dict(itertools.pairwise(rest))
     if kind == "20" or not name:
         return
-    if kind == "4":
+    if kind == "41":
+        assert isinstance(node, Group)
+        node._knobs[name] = Link_Knob(name, options["T"], node)
+    elif kind == "4":
         choices = words(options["M"])
         node._knobs[name] = Enumeration_Knob(name, choices[0], node, choices)
     else:
