@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from penumbra.protocol import Mask, OmnimatteJob
 from penumbra_engine.media import read_picture
 from penumbra_engine.media.windows import place
