@@ -24,11 +24,10 @@ _DARKEST = 1e-3  # a background below this says nothing about transmission
 @dataclass(frozen=True)
 class Bound:
     """effect: T x 4 x H x W: the transmission of R, G and B (plate over background, denoised), and the least alpha an
-    `over` with a colour of at most `ceiling` needs for it, 0 where there is no evidence of an effect. Inside the
-    objects the values mean nothing."""
+    `over` with a colour no brighter than the plate's needs for it, 0 where there is no evidence of an effect. Inside
+    the objects the values mean nothing."""
 
     key: str
-    ceiling: float
     effect: Stack
 
     def read(self, index: int) -> tuple[Tensor, Tensor]:
@@ -51,8 +50,8 @@ def bound_effects(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, qual
                 )
                 stack[index] = torch.cat([transmission, alpha[None]]).numpy()
                 yield index, count
-            entry.finish({"ceiling": ceiling})
-        return Bound(entry.key, entry.meta["ceiling"], entry.stack("effect"))
+            entry.finish()
+        return Bound(entry.key, entry.stack("effect"))
 
 
 def _ceiling(plates: Plates) -> float:
