@@ -39,8 +39,8 @@ class Canvas:
 
     background: T x 3 x H x W, or 1 x 3 x H x W when the camera is static. seen: same with one channel, how many clean
     samples a pixel has, of 8, cut to [0, 1]; 0 was never seen and is a guess. gains: T x 3, exposure of each frame over
-    the canvas. misfit: T, how far the undisturbed part of each frame
-    lies from its background, in standard deviations of the noise (1 is perfect).
+    the canvas. misfit: T, how far the undisturbed part of each frame lies from its background, in standard deviations
+    of the noise (1 is perfect).
     """
 
     key: str
