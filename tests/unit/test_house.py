@@ -34,7 +34,7 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def program(word: str) -> str:
-    return str(Path(sys.executable).with_name(word + Path(sys.executable).suffix))
+    return str(Path(sys.executable).with_name(word + (".exe" if sys.platform == "win32" else "")))
 
 
 def test_imports_go_down_the_floors() -> None:
