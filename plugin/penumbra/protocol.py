@@ -9,18 +9,39 @@ import os
 import re
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple, Type
 
 PROTOCOL_VERSION = 1
 
 QUALITIES = ("draft", "standard", "final")
 MASK_MISSING = ("error", "empty")
+CLEAN_PLATE_SOLVERS = ("closed-form", "bgm-v1", "bgm-v2")
+BGM_REFINES = ("full", "sampling", "thresholding")
+EFFECTS = ("separate", "merge")
+PROPAGATIONS = ("flow", "correlation", "both")
+TRIMAP_SOLVERS = ("closed-form", "knn", "bayesian", "random-walk", "dvm", "dim", "indexnet")
+MATTE_MODELS = ("small", "rvm")
+
+#: The word in the place of a clean plate that takes the background of the same shot's Omnimatte Layers.
+AUTO = "auto"
 
 #: Names that would collide with a folder or channel group of the output.
 RESERVED_NAMES = frozenset(
     [
-        "rgb", "rgba", "background", "background_grain", "canvas", "layers", "removal", "confidence", "depth", "camera",
-        "effects", "plate", "report", "overview",
+        "rgb",
+        "rgba",
+        "background",
+        "background_grain",
+        "canvas",
+        "layers",
+        "removal",
+        "confidence",
+        "depth",
+        "camera",
+        "effects",
+        "plate",
+        "report",
+        "overview",
     ]
 )
 
@@ -74,8 +95,9 @@ def parse_frames(text: str, argument: str = "--frames") -> Tuple[int, ...]:
     for part in text.replace(" ", "").split(","):
         match = _RANGE.match(part)
         if not match:
-            raise WordError(argument, "{!r} is no frame range; write 1001-1036, 1001-1036x2 or 1001,1005-1010"
-                            .format(text))
+            raise WordError(
+                argument, "{!r} is no frame range; write 1001-1036, 1001-1036x2 or 1001,1005-1010".format(text)
+            )
         first, last, step = int(match.group(1)), match.group(2), int(match.group(3) or 1)
         end = first if last is None else int(last)
         if step < 1:
@@ -136,8 +158,19 @@ class Mask:
 
 
 @dataclass
-class OmnimatteJob:
-    """A request for Omnimatte Layers; field for field the options of `penumbra run omnimatte` (see CONTRACT)."""
+class Keyframe:
+    """A trimap or a finished matte that the artist gives on one frame."""
+
+    __pydantic_config__ = _STRICT
+
+    name: str
+    frame: int
+    pattern: str  # the file, with `@layer` or `@channel` behind it where that is needed
+
+
+@dataclass
+class Job:
+    """What all requests have in common; field for field the options of `penumbra run` (see CONTRACT)."""
 
     __pydantic_config__ = _STRICT
 
@@ -145,20 +178,70 @@ class OmnimatteJob:
     frames: str
     colorspace: str
     out: str
-    masks: List[Mask]  # objects in front-to-back order
-    kind: str = "omnimatte"
+    kind: str = ""
     write: str = ""  # frames to write; "" writes all
     ocio: str = ""  # config file or pinned built-in name; "" takes the engine's $OCIO, else the pinned built-in
-    mask_missing: str = "error"
-    quality: str = "standard"
     seed: int = 0
     cold: bool = False
     full_window: bool = False
     float32: bool = False
 
 
+@dataclass
+class OmnimatteJob(Job):
+    """A request for Omnimatte Layers."""
+
+    kind: str = "omnimatte"
+    masks: List[Mask] = field(default_factory=list)  # objects in front-to-back order
+    mask_missing: str = "error"
+    quality: str = "standard"
+
+
+@dataclass
+class CleanPlateJob(Job):
+    """A request for Clean Plate Matte."""
+
+    kind: str = "clean-plate"
+    clean_plate: str = ""  # pattern of a still or a sequence; `auto` takes the canvas of the same shot
+    masks: List[Mask] = field(default_factory=list)  # none, or the rough mask of the subject
+    mask_missing: str = "error"
+    solver: str = "closed-form"
+    refine: str = "sampling"  # of bgm-v2
+    effects: str = "separate"
+    quality: str = "standard"
+
+
+@dataclass
+class TrimapJob(Job):
+    """A request for Trimap Propagate."""
+
+    kind: str = "trimap"
+    keyframes: List[Keyframe] = field(default_factory=list)
+    propagation: str = "both"
+    solver: str = "closed-form"
+    quality: str = "standard"
+
+
+@dataclass
+class MatteJob(Job):
+    """A request for Matte: by a network that needs no guidance, or by one trained on the keyframes of this shot."""
+
+    kind: str = "matte"
+    keyframes: List[Keyframe] = field(default_factory=list)
+    model: str = "small"
+    steps: int = 0  # of the training; 0 lets the engine choose
+    downsample: float = 0.0  # of rvm; 0 takes the published ratio for the plate's size
+    both_directions: bool = False
+    as_mask: bool = False
+
+
 #: The type of a job by its `kind`. Dispatch on it; never guess the type from the fields.
-JOB_KINDS = {"omnimatte": OmnimatteJob}  # type: Dict[str, type]
+JOB_KINDS: Dict[str, Type[Job]] = {
+    "omnimatte": OmnimatteJob,
+    "clean-plate": CleanPlateJob,
+    "trimap": TrimapJob,
+    "matte": MatteJob,
+}
 
 
 @dataclass
@@ -267,7 +350,7 @@ def from_wire(kind: type, data: Dict[str, Any]) -> Any:
     return kind(**values)
 
 
-def validate(job: OmnimatteJob) -> None:
+def validate(job: Job) -> None:
     """Raise WordError, naming the argument, unless every word of the job is of its grammar and fits the others.
 
     Looks at words only, never at files: client, command line and engine all ask this same question.
@@ -276,21 +359,92 @@ def validate(job: OmnimatteJob) -> None:
     if job.write:
         outside = sorted(set(parse_frames(job.write, "--write")) - set(frames))
         if outside:
-            raise WordError("--write", "frame {} is none of --frames {}; write solved frames only"
-                            .format(outside[0], job.frames))
-    if not job.masks:
-        raise WordError("--mask", "no object is named; give at least one --mask NAME=PATTERN")
-    check_names([mask.name for mask in job.masks])
+            raise WordError(
+                "--write", "frame {} is none of --frames {}; write solved frames only".format(outside[0], job.frames)
+            )
     if not job.colorspace:
-        raise WordError("--colorspace", "the plate's colour space is empty; name one of the OCIO config")
-    _check_choice(job.quality, QUALITIES, "--quality")
-    _check_choice(job.mask_missing, MASK_MISSING, "--mask-missing")
-    if not 0 <= job.seed < 2 ** 32:
+        raise WordError("--colorspace", "is empty; name the plate's space as the OCIO config does")
+    if not 0 <= job.seed < 2**32:
         raise WordError("--seed", "seed {} is outside 0 to 4294967295".format(job.seed))
     _check_absolute(job.plate, "--plate")
     _check_absolute(job.out, "--out")
-    for mask in job.masks:
+    if isinstance(job, OmnimatteJob):
+        if not job.masks:
+            raise WordError("--mask", "no object is named; give at least one --mask NAME=PATTERN")
+        _check_masks(job.masks, job.mask_missing)
+        _check_choice(job.quality, QUALITIES, "--quality")
+    elif isinstance(job, CleanPlateJob):
+        _check_clean_plate(job)
+    elif isinstance(job, TrimapJob):
+        if not job.keyframes:
+            raise WordError("--keyframe", "no trimap is given; give at least one --keyframe FRAME=FILE")
+        _check_keyframes(job.keyframes, frames, job.frames)
+        _check_choice(job.propagation, PROPAGATIONS, "--propagation")
+        _check_choice(job.solver, TRIMAP_SOLVERS, "--solver")
+        _check_choice(job.quality, QUALITIES, "--quality")
+    elif isinstance(job, MatteJob):
+        _check_matte(job, frames)
+
+
+def _check_clean_plate(job: CleanPlateJob) -> None:
+    if not job.clean_plate:
+        raise WordError(
+            "--clean-plate",
+            "no clean plate is given; give a still, a sequence, or auto for the "
+            "background that Omnimatte Layers finds in this shot",
+        )
+    if job.clean_plate != AUTO:
+        _check_absolute(job.clean_plate, "--clean-plate")
+    elif not job.masks:
+        raise WordError("--clean-plate", "auto finds the background around the masks; give --mask NAME=PATTERN")
+    if len(job.masks) > 1:
+        raise WordError("--mask", "Clean Plate Matte lifts one subject; give one mask, of all that belongs to it")
+    _check_masks(job.masks, job.mask_missing)
+    _check_choice(job.solver, CLEAN_PLATE_SOLVERS, "--solver")
+    _check_choice(job.refine, BGM_REFINES, "--refine")
+    _check_choice(job.effects, EFFECTS, "--effects")
+    _check_choice(job.quality, QUALITIES, "--quality")
+
+
+def _check_matte(job: MatteJob, frames: Tuple[int, ...]) -> None:
+    _check_keyframes(job.keyframes, frames, job.frames)
+    _check_choice(job.model, MATTE_MODELS, "--model")
+    if job.model == "small" and not job.keyframes:
+        raise WordError(
+            "--keyframe",
+            "the small network learns from finished mattes of this shot; give at least one "
+            "--keyframe FRAME=FILE, or --model rvm, which needs none",
+        )
+    if not 0 <= job.steps <= 100000:
+        raise WordError("--steps", "{} steps; give 1 to 100000, or 0 to let the engine choose".format(job.steps))
+    if not 0 <= job.downsample <= 1:
+        raise WordError("--downsample", "{:g} is outside 0 to 1; 0 takes the published ratio".format(job.downsample))
+
+
+def _check_masks(masks: List[Mask], missing: str) -> None:
+    check_names([mask.name for mask in masks])
+    _check_choice(missing, MASK_MISSING, "--mask-missing")
+    for mask in masks:
         _check_absolute(mask.pattern, "--mask")
+
+
+def _check_keyframes(keyframes: List[Keyframe], frames: Tuple[int, ...], text: str) -> None:
+    check_names(sorted({keyframe.name for keyframe in keyframes}), "--keyframe")
+    seen = set()
+    for keyframe in keyframes:
+        if keyframe.frame not in frames:
+            raise WordError(
+                "--keyframe",
+                "frame {} is none of --frames {}; a keyframe must be one of the solved frames".format(
+                    keyframe.frame, text
+                ),
+            )
+        if (keyframe.name, keyframe.frame) in seen:
+            raise WordError(
+                "--keyframe", "{} has two keyframes on frame {}; give one".format(keyframe.name, keyframe.frame)
+            )
+        seen.add((keyframe.name, keyframe.frame))
+        _check_absolute(keyframe.pattern, "--keyframe")
 
 
 def _check_choice(value: str, choices: Tuple[str, ...], argument: str) -> None:
@@ -299,6 +453,8 @@ def _check_choice(value: str, choices: Tuple[str, ...], argument: str) -> None:
 
 
 def _check_absolute(path: str, argument: str) -> None:
+    if not path:
+        raise WordError(argument, "is empty; name a file pattern or a folder")
     # The engine works in another folder than its client, so a relative path would name another file.
     if not os.path.isabs(path):
         raise WordError(argument, "{!r} is no absolute path; give the whole path".format(path))

@@ -12,7 +12,7 @@ from pathlib import Path
 from penumbra.client import Client, EngineUnavailable, RequestRefused, Runtime
 from penumbra.protocol import Event, Failure, Health, JobState, JobStatus, Mask, OmnimatteJob, Progress, to_wire
 
-JOB = OmnimatteJob("/plate.exr", "1-3", "ACEScg", "/out", [Mask("a", "/a.png")])
+JOB = OmnimatteJob("/plate.exr", "1-3", "ACEScg", "/out", masks=[Mask("a", "/a.png")])
 STATUS = JobStatus("j1", "omnimatte", JobState.QUEUED, 1.0, 1)
 HEALTH = Health("ready", "idle", "cpu", "1", 1, 7, 2.0, 0, "", "/log")
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from penumbra.protocol import Mask, OmnimatteJob
+from penumbra.protocol import CleanPlateJob, Keyframe, Mask, OmnimatteJob, TrimapJob
 from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.media import Picture, Shot, Typed, Window, check_out, write_picture
 
@@ -131,9 +131,9 @@ def test_selections_choose_layer_and_channel(folder: Path) -> None:
         ({"masks": []}, "give at least one --mask", "--mask"),
         ({"masks": [Mask("background", "x")]}, "'background' is reserved", "--mask"),
         ({"masks": [Mask("a", "x"), Mask("a", "x")]}, "given twice", "--mask"),
-        ({"mask_missing": "black"}, "use error or empty", "--mask-missing"),
-        ({"colorspace": ""}, "--colorspace is empty", "--colorspace"),
-        ({"plate": ""}, "--plate is empty", "--plate"),
+        ({"mask_missing": "black"}, "is none of error, empty", "--mask-missing"),
+        ({"colorspace": ""}, "--colorspace: is empty", "--colorspace"),
+        ({"plate": ""}, "--plate: is empty", "--plate"),
     ],
 )
 def test_what_is_not_well_formed_is_a_usage_error(folder: Path, changes: Any, message: str, argument: str) -> None:
@@ -325,3 +325,36 @@ def test_a_folder_that_refuses_files(tmp_path: Path, monkeypatch: pytest.MonkeyP
     ) as caught:
         check_out(tmp_path / "locked")
     assert caught.value.argument == "--out"
+
+
+def test_keyframes_are_read_like_masks(folder: Path) -> None:
+    keyframes = [
+        Keyframe("matte", 1002, str(folder / "hero.1002.exr")),
+        Keyframe("hat", 1002, str(folder / "hero.####.exr")),
+    ]
+    words = {name: getattr(job(folder), name) for name in ("plate", "frames", "colorspace", "out")}
+    shot = Shot.open(TrimapJob(**words, keyframes=keyframes))
+    assert [(name, frame) for name, frame, _ in shot.keyframes] == [("matte", 1002), ("hat", 1002)]
+    np.testing.assert_array_equal(shot.keyframe("matte", 1002), dot())
+    assert shot.digest_keyframe("matte", 1002) == shot.digest_keyframe("hat", 1002)
+    mask(folder, "small", 1002, np.zeros((3, 4)), Window(0, 0, 4, 3), Window(0, 0, 4, 3))
+    keyframes[0] = replace(keyframes[0], pattern=str(folder / "small.1002.exr"))
+    with pytest.raises(
+        InputError, match=r"--keyframe matte, frame 1002: .* is 4x3, the plate is 8x6; render the keyframe"
+    ):
+        Shot.open(TrimapJob(**words, keyframes=keyframes))
+
+
+def test_a_clean_plate_is_a_still_or_covers_every_frame(folder: Path) -> None:
+    words = {name: getattr(job(folder), name) for name in ("plate", "frames", "colorspace", "out")}
+    still = Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "plate.1002.exr")))
+    assert still.clean_plate_frames == (1001,)
+    np.testing.assert_array_equal(still.clean(1001), still.plate(1002))
+    moving = Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "plate.####.exr")))
+    assert moving.clean_plate_frames == FRAMES
+    plate(folder / "clean", 1001)
+    with pytest.raises(InputError, match=r"--clean-plate .*: no file for frame 1002-1003"):
+        Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "clean" / "plate.####.exr")))
+    with pytest.raises(InputError, match=r"--clean-plate, frame 1001: .* has no R, G and B"):
+        Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "hero.1001.exr"))).clean(1001)
+    assert Shot.open(CleanPlateJob(**words, clean_plate="auto", masks=job(folder).masks)).clean_plate is None

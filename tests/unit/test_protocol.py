@@ -6,14 +6,18 @@ from dataclasses import replace
 
 from penumbra import protocol
 from penumbra.protocol import (
+    CleanPlateJob,
     Event,
     Failure,
     JobState,
     JobStatus,
+    Keyframe,
     Mask,
+    MatteJob,
     OmnimatteJob,
     Progress,
     Result,
+    TrimapJob,
     WordError,
     check_names,
     format_frames,
@@ -23,7 +27,8 @@ from penumbra.protocol import (
     validate,
 )
 
-JOB = OmnimatteJob("/plate.####.exr", "1001-1010", "ACEScg", "/out", [Mask("a", "/a.####.png"), Mask("b", "/b.png")])
+MASKS = [Mask("a", "/a.####.png"), Mask("b", "/b.png")]
+JOB = OmnimatteJob("/plate.####.exr", "1001-1010", "ACEScg", "/out", masks=MASKS)
 
 
 class Frames(unittest.TestCase):
@@ -106,10 +111,41 @@ class Validation(unittest.TestCase):
             ({"mask_missing": "skip"}, "--mask-missing", "error, empty"),
             ({"seed": -1}, "--seed", "-1"),
             ({"plate": "plate.exr"}, "--plate", "absolute"),
-            ({"out": ""}, "--out", "absolute"),
+            ({"out": ""}, "--out", "empty"),
+            ({"out": "out"}, "--out", "absolute"),
         ]:
             with self.subTest(argument), self.assertRaises(WordError) as raised:
                 validate(replace(JOB, **changed))
+            self.assertEqual(raised.exception.argument, argument)
+            self.assertIn(why, str(raised.exception))
+
+    def test_each_kind_of_job_holds_its_own_words(self):
+        shot = {"plate": "/plate.####.exr", "frames": "1001-1010", "colorspace": "ACEScg", "out": "/out"}
+        key = Keyframe("matte", 1001, "/t.exr")
+        for job in (
+            CleanPlateJob(**shot, clean_plate="/clean.exr"),
+            CleanPlateJob(**shot, clean_plate="auto", masks=[Mask("a", "/a.png")]),
+            TrimapJob(**shot, keyframes=[key, replace(key, frame=1010)]),
+            MatteJob(**shot, keyframes=[key], steps=10),
+            MatteJob(**shot, model="rvm", downsample=0.25),
+        ):
+            validate(job)
+        for job, argument, why in [
+            (CleanPlateJob(**shot), "--clean-plate", "no clean plate"),
+            (CleanPlateJob(**shot, clean_plate="auto"), "--clean-plate", "auto finds the background"),
+            (CleanPlateJob(**shot, clean_plate="clean.exr"), "--clean-plate", "no absolute path"),
+            (CleanPlateJob(**shot, clean_plate="/c.exr", effects="drop"), "--effects", "separate, merge"),
+            (TrimapJob(**shot), "--keyframe", "no trimap"),
+            (TrimapJob(**shot, keyframes=[replace(key, frame=1011)]), "--keyframe", "1011 is none of --frames"),
+            (TrimapJob(**shot, keyframes=[key, key]), "--keyframe", "two keyframes on frame 1001"),
+            (TrimapJob(**shot, keyframes=[key], solver="magic"), "--solver", "closed-form"),
+            (TrimapJob(**shot, keyframes=[replace(key, name="a b")]), "--keyframe", "object name"),
+            (MatteJob(**shot), "--keyframe", "learns from finished mattes"),
+            (MatteJob(**shot, model="rvm", downsample=2.0), "--downsample", "outside 0 to 1"),
+            (MatteJob(**shot, keyframes=[key], steps=-1), "--steps", "let the engine choose"),
+        ]:
+            with self.assertRaises(WordError) as raised:
+                validate(job)
             self.assertEqual(raised.exception.argument, argument)
             self.assertIn(why, str(raised.exception))
 

@@ -1,4 +1,4 @@
-"""A shot: the plate, its frames, its colour space and its masks, checked before any work is done."""
+"""A shot: the plate, its frames, its colour space and its hints, checked before any work is done."""
 
 import functools
 import hashlib
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from penumbra.protocol import MASK_MISSING, OmnimatteJob, WordError, check_names, format_frames, parse_frames
+from penumbra.protocol import AUTO, Job, Keyframe, Mask, WordError, format_frames, parse_frames, validate
 from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.files import file_error
 from penumbra_engine.media.colour import ColourSpace, Config
@@ -24,8 +24,9 @@ class Shot:
     """All that a solve depends on. Make one with `open`.
 
     frames: ascending. window: the union of the plate's data windows over the frames (overscan too): every array a shot
-    gives has its size. display, pixel_aspect: of the plate. masks: (name, sequence) in front-to-back order. warnings:
-    what the user should know though nothing is wrong.
+    gives has its size. display, pixel_aspect: of the plate. masks: (name, sequence) in front-to-back order. keyframes:
+    (name, frame, file) in the order of the job. clean_plate: None where the job names no file. warnings: what the user
+    should know though nothing is wrong.
     """
 
     plate_files: Sequence
@@ -33,6 +34,8 @@ class Shot:
     space: ColourSpace
     masks: tuple[tuple[str, Sequence], ...]
     mask_missing: str
+    keyframes: tuple[tuple[str, int, Sequence], ...]
+    clean_plate: Sequence | None
     window: Window
     display: Window
     pixel_aspect: float
@@ -40,29 +43,30 @@ class Shot:
     _metadata: Mapping[int, Mapping[str, Value]] = field(repr=False)
 
     @classmethod
-    def open(cls, job: OmnimatteJob) -> "Shot":
+    def open(cls, job: Job) -> "Shot":
         """Check everything that can be checked without reading pixels, and give the shot.
 
         Raises UsageError for a request that is not well formed. Raises InputError, naming file, frame and argument,
-        for a file that is missing or unreadable, a plate whose size, pixel aspect or channels change, a mask that
+        for a file that is missing or unreadable, a plate whose size, pixel aspect or channels change, a hint that
         fits neither the plate's display window nor its data window, an unknown colour space and an unreadable config.
         """
         try:
+            validate(job)
             frames = parse_frames(job.frames)
-            check_names([mask.name for mask in job.masks])
         except WordError as error:
             raise UsageError(str(error), error.argument) from error
-        if not job.masks:
-            raise UsageError("no object: give at least one --mask NAME=PATTERN", "--mask")
-        if job.mask_missing not in MASK_MISSING:
-            raise UsageError(f"--mask-missing {job.mask_missing!r}: use {' or '.join(MASK_MISSING)}", "--mask-missing")
         space = Config.load(job.ocio).space(job.colorspace)
         plate = Sequence.parse(job.plate)
         plate.require(frames)
-        masks = tuple((mask.name, Sequence.parse(mask.pattern, f"--mask {mask.name}")) for mask in job.masks)
+        given: list[Mask] = getattr(job, "masks", [])
+        masks = tuple((mask.name, Sequence.parse(mask.pattern, f"--mask {mask.name}")) for mask in given)
+        mask_missing: str = getattr(job, "mask_missing", "error")
         for _, files in masks:
-            if job.mask_missing == "error":
+            if mask_missing == "error":
                 _require_mask(files, frames)
+        keyed: list[Keyframe] = getattr(job, "keyframes", [])
+        keyframes = tuple((key.name, key.frame, Sequence.parse(key.pattern, f"--keyframe {key.name}")) for key in keyed)
+        clean_plate = _clean_plate(getattr(job, "clean_plate", ""), frames)
         headers = {frame: _read(read_header, plate, frame, plate.select or "rgb") for frame in frames}
         _check_plate(plate, frames, headers)
         first = headers[frames[0]]
@@ -72,18 +76,28 @@ class Shot:
             frames=frames,
             space=space,
             masks=masks,
-            mask_missing=job.mask_missing,
+            mask_missing=mask_missing,
+            keyframes=keyframes,
+            clean_plate=clean_plate,
             window=window,
             display=first.display,
             pixel_aspect=first.pixel_aspect,
             warnings=tuple(_colour_warnings(plate, first, space)),
             _metadata={frame: header.metadata for frame, header in headers.items()},
         )
-        for _, files in masks:
-            for frame in frames:
-                if not files.missing((frame,)):
-                    shot._mask_window(files, frame, _read(read_header, files, frame, files.select))
+        for frame, files in shot._hints():
+            shot._hint_window(files, frame, _read(read_header, files, frame, files.select))
         return shot
+
+    def _hints(self) -> Iterator[tuple[int, Sequence]]:
+        """Every file that guides the solve, with its frame."""
+        for _, files in self.masks:
+            yield from ((frame, files) for frame in self.frames if not files.missing((frame,)))
+        for _, frame, files in self.keyframes:
+            files.require((frame,))
+            yield frame, files
+        if self.clean_plate:
+            yield from ((frame, self.clean_plate) for frame in self.clean_plate_frames)
 
     @property
     def width(self) -> int:
@@ -97,6 +111,13 @@ class Shot:
     def names(self) -> tuple[str, ...]:
         """The objects' names, front to back."""
         return tuple(name for name, _ in self.masks)
+
+    @property
+    def clean_plate_frames(self) -> tuple[int, ...]:
+        """The frames on which the clean plate has a picture of its own: one for a still, none without a clean plate."""
+        if self.clean_plate is None:
+            return ()
+        return self.frames[:1] if self.clean_plate.still else self.frames
 
     def plate(self, frame: int) -> np.ndarray:
         """The plate in the working space: H x W x 3 float32 over `window`, 0 where that frame's data window is smaller.
@@ -116,8 +137,27 @@ class Shot:
         files = self._files(name)
         if files.missing((frame,)):
             return np.zeros((self.height, self.width), np.float32)
+        return self._hint(files, frame)
+
+    def keyframe(self, name: str, frame: int) -> np.ndarray:
+        """The trimap or matte that is given on a frame: H x W float32 in [0, 1] over `window`, as `mask`."""
+        return self._hint(self._keyframe_file(name, frame), frame)
+
+    def clean(self, frame: int) -> np.ndarray:
+        """The clean plate in the working space: H x W x 3 float32 over `window`; it has the plate's colour space.
+
+        Raises InputError when the file is damaged, has no R, G and B, or holds values that aren't finite.
+        """
+        files = self.clean_plate
+        assert files is not None
+        picture = _read(read_picture, files, frame, files.select or "rgb")
+        _check_channels(files, frame, picture)
+        rgb = picture.pixels[..., [picture.channels.index(name) for name in "RGB"]]
+        return self.space.to_working(place(rgb, self._hint_window(files, frame, picture), self.window))
+
+    def _hint(self, files: Sequence, frame: int) -> np.ndarray:
         picture = _read(read_mask, files, frame, files.select)
-        window = self._mask_window(files, frame, picture)
+        window = self._hint_window(files, frame, picture)
         return np.clip(place(picture.pixels[..., 0], window, self.window), 0, 1)
 
     def header(self, frame: int) -> dict[str, Value]:
@@ -171,24 +211,37 @@ class Shot:
         files = self._files(name)
         return "empty" if files.missing((frame,)) else _digest(files, frame)
 
+    def digest_keyframe(self, name: str, frame: int) -> str:
+        """The same of a keyframe's file."""
+        return _digest(self._keyframe_file(name, frame), frame)
+
+    def digest_clean(self, frame: int) -> str:
+        """The same of the clean plate."""
+        assert self.clean_plate is not None
+        return _digest(self.clean_plate, frame)
+
     def _files(self, name: str) -> Sequence:
         return dict(self.masks)[name]
 
-    def _mask_window(self, files: Sequence, frame: int, mask: Header | Picture) -> Window:
-        """Where the mask's pixels lie. A mask with the plate's display window lies by its own data window; one of the
-        size of the plate's data window (a PNG of an overscan plate) lies over that."""
-        if mask.display.size == self.display.size:
-            return mask.window._replace(
-                x=mask.window.x + self.display.x - mask.display.x, y=mask.window.y + self.display.y - mask.display.y
+    def _keyframe_file(self, name: str, frame: int) -> Sequence:
+        return next(files for of, at, files in self.keyframes if (of, at) == (name, frame))
+
+    def _hint_window(self, files: Sequence, frame: int, hint: Header | Picture) -> Window:
+        """Where a hint's pixels lie. One with the plate's display window lies by its own data window; one of the size
+        of the plate's data window (a PNG of an overscan plate) lies over that."""
+        if hint.display.size == self.display.size:
+            return hint.window._replace(
+                x=hint.window.x + self.display.x - hint.display.x, y=hint.window.y + self.display.y - hint.display.y
             )
-        if mask.window.size == self.window.size:
+        if hint.window.size == self.window.size:
             return self.window
         plate = f"{self.display.width}x{self.display.height}"
         if self.window.size != self.display.size:
             plate += f" (data window {self.window.width}x{self.window.height})"
+        what = {"--mask": "mask", "--keyframe": "keyframe"}.get(files.argument.split()[0], "clean plate")
         raise InputError(
-            f"{files.argument}, frame {frame}: {files.path(frame)} is {mask.display.width}x{mask.display.height}, "
-            f"the plate is {plate}; render the mask at the plate's size",
+            f"{files.argument}, frame {frame}: {files.path(frame)} is {hint.display.width}x{hint.display.height}, "
+            f"the plate is {plate}; render the {what} at the plate's size",
             files.argument,
         )
 
@@ -211,6 +264,14 @@ def check_out(path: str | Path, argument: str = "--out") -> Path:
     except OSError as error:
         raise file_error(error, folder, argument) from error
     return folder
+
+
+def _clean_plate(pattern: str, frames: tuple[int, ...]) -> Sequence | None:
+    if pattern in ("", AUTO):
+        return None
+    files = Sequence.parse(pattern, "--clean-plate")
+    files.require(frames)
+    return files
 
 
 def _require_mask(files: Sequence, frames: tuple[int, ...]) -> None:
@@ -246,11 +307,7 @@ def _check_plate(files: Sequence, frames: tuple[int, ...], headers: Mapping[int,
     first = headers[frames[0]]
     for frame, header in headers.items():
         where = f"{files.argument}, frame {frame}: {files.path(frame)}"
-        if not {"R", "G", "B"} <= set(header.channels):
-            found = ", ".join(header.channels)
-            raise InputError(
-                f"{where}@{files.select} has the channels {found}; a plate needs R, G and B", files.argument
-            )
+        _check_channels(files, frame, header)
         if header.display != first.display:
             raise InputError(
                 f"{where} is {header.display}, but frame {frames[0]} is {first.display}; all frames must have one size",
@@ -262,6 +319,15 @@ def _check_plate(files: Sequence, frames: tuple[int, ...], headers: Mapping[int,
                 f"{first.pixel_aspect:g}; all frames must have one",
                 files.argument,
             )
+
+
+def _check_channels(files: Sequence, frame: int, header: Header | Picture) -> None:
+    if not {"R", "G", "B"} <= set(header.channels):
+        raise InputError(
+            f"{files.argument}, frame {frame}: {files.path(frame)}@{files.select} has the channels "
+            f"{', '.join(header.channels)}; a plate needs R, G and B",
+            files.argument,
+        )
 
 
 def _colour_warnings(files: Sequence, header: Header, space: ColourSpace) -> Iterator[str]:

@@ -1,17 +1,19 @@
 """The one door to all solvers: a job in, its progress out."""
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
+from typing import Any
 
-from penumbra.protocol import OmnimatteJob, Progress, Result
+from penumbra.protocol import Job, Progress, Result
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
 from penumbra_engine.solvers.omnimatte.solve import solve as solve_omnimatte
 
-_SOLVERS = {"omnimatte": solve_omnimatte}
+#: Each takes the job of its kind.
+_SOLVERS: dict[str, Callable[[Any, Store], Generator[Progress, None, Result]]] = {"omnimatte": solve_omnimatte}
 
 
-def run(job: OmnimatteJob, cache_root: Path) -> Generator[Progress, None, Result]:
+def run(job: Job, cache_root: Path) -> Generator[Progress, None, Result]:
     """Run a job of any kind. Yields progress, returns the result; closing the generator cancels the job."""
     if job.kind not in _SOLVERS:
         raise UsageError(f"job kind {job.kind!r}: use {' or '.join(_SOLVERS)}", "kind")

@@ -11,9 +11,9 @@ from penumbra_engine.imaging.background import disturbance, slope
 from penumbra_engine.imaging.filters import box, denoise_ratio
 from penumbra_engine.imaging.morphology import components_over, dilate, distance_outside
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.masks import Masks
-from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _SEARCH = {"draft": 3, "standard": 4, "final": 6}  # px, how far alike pixels are looked for

@@ -16,10 +16,10 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise, estimate_noise
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.masks import Masks
-from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _MARGIN = 0.017  # of the width: how far a rough mask may fall short of its object

@@ -15,10 +15,10 @@ from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.models.ownership import OwnershipNet
+from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
-from penumbra_engine.solvers.omnimatte.masks import Masks
-from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _STEPS = {"standard": 300, "final": 1200}

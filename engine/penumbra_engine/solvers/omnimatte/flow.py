@@ -9,8 +9,8 @@ import torch
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.flow import dense_flow, round_trip_confidence
 from penumbra_engine.imaging.warp import warp
-from penumbra_engine.solvers.omnimatte.plates import Plates
 from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _MAX_SIDE = 640  # the flow is an input and a measure, so it is computed no finer than this

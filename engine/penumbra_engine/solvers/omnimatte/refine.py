@@ -12,11 +12,11 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
 from penumbra_engine.matting.known_background import Effect, known_background_alpha
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.fit import Ownership
-from penumbra_engine.solvers.omnimatte.masks import Masks
-from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side

@@ -8,7 +8,7 @@ from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.registration import Frame, Pair, register_pair, shift_between, solve_cameras
 from penumbra_engine.media import Shot
-from penumbra_engine.solvers.omnimatte.plates import Plates
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _OFFSETS = (1, 2, 4, 8)

@@ -1,16 +1,13 @@
 """The report: what was done, how well it went, and what a compositor should look at."""
 
-from collections.abc import Iterable
-
 import numpy as np
 
-from penumbra.protocol import format_frames
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.masks import Masks
 from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.omnimatte.write import Written
+from penumbra_engine.solvers.report import named
 
 _LOOSE = 0.75  # px of registration residual
 _MISFIT = 2.5  # standard deviations
@@ -18,38 +15,38 @@ _UNSEEN = 0.01  # of an object's pixels
 _DRIFT = 0.02
 
 
-def warnings(shot: Shot, masks: Masks, registration: Registration, canvas: Canvas, written: Written) -> list[str]:
-    """What may be wrong with the layers, each with its frames."""
+def warnings(shot: Shot, masks: Masks, registration: Registration, canvas: Canvas, widened: list[int]) -> list[str]:
+    """What may be wrong with the layers, each with its frames. widened: frames that were written as 32-bit floats."""
     said = list(shot.warnings)
     frames = np.array(shot.frames)
     loose = registration.residual > _LOOSE
     if loose.any():
         said.append(
-            f"frames {_named(frames[loose])}: registration is up to {registration.residual.max():.1f} px off; the "
+            f"frames {named(frames[loose])}: registration is up to {registration.residual.max():.1f} px off; the "
             "background may ghost. A camera that travels past near and far things shows them from different sides, "
             "which one flat background can't hold"
         )
     misfit = canvas.misfit > _MISFIT
     if misfit.any():
         said.append(
-            f"frames {_named(frames[misfit])}: the plate differs from its background by {canvas.misfit.max():.1f} "
+            f"frames {named(frames[misfit])}: the plate differs from its background by {canvas.misfit.max():.1f} "
             "times its noise where no object is; parallax, or a background that moves on its own, may be in the layers"
         )
     unseen = [_unseen(masks, canvas, index) for index in range(len(frames))]
     hidden = np.array(unseen) > _UNSEEN
     if hidden.any():
         said.append(
-            f"frames {_named(frames[hidden])}: up to {100 * max(unseen):.0f} % of what the objects hide is seen on no "
+            f"frames {named(frames[hidden])}: up to {100 * max(unseen):.0f} % of what the objects hide is seen on no "
             "frame; the background there is a smooth guess (the alpha of canvas/ is 0)"
         )
     drift = np.abs(canvas.gains - 1).max(1)
     if (drift > _DRIFT).any():
         said.append(
-            f"frames {_named(frames[drift > _DRIFT])}: the exposure drifts by up to {100 * drift.max():.0f} %; it is "
+            f"frames {named(frames[drift > _DRIFT])}: the exposure drifts by up to {100 * drift.max():.0f} %; it is "
             "followed"
         )
-    if written.float32:
-        said.append(f"frames {_named(np.array(written.float32))}: values beyond 65504; written as 32-bit float")
+    if widened:
+        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
 
 
@@ -57,7 +54,3 @@ def _unseen(masks: Masks, canvas: Canvas, index: int) -> float:
     """The part of a frame's objects behind which the background was never seen."""
     union = masks.union(index)
     return float((canvas.seen(index).numpy()[dilate(union, 1)] == 0).mean()) if union.any() else 0.0
-
-
-def _named(frames: Iterable[int]) -> str:
-    return format_frames(tuple(sorted(int(frame) for frame in frames)))

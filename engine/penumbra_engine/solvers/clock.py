@@ -1,0 +1,51 @@
+"""The clock of a job: turns the steps of its stages into progress, and keeps the time each took."""
+
+import time
+from collections.abc import Generator, Mapping
+
+from penumbra.protocol import Progress
+from penumbra_engine.solvers.steps import R, Steps
+
+
+class Clock:
+    """Runs stages one after the other. parts: each stage's part of the whole, about what it takes of a cold solve's
+    time; they sum to 1. seconds: what each stage took so far."""
+
+    def __init__(self, parts: Mapping[str, float]) -> None:
+        self.parts = parts
+        self.started = time.monotonic()
+        self.before = 0.0
+        self.seconds: dict[str, float] = {}
+
+    def run(self, stage: str, steps: Steps[R]) -> Generator[Progress, None, R]:
+        """Run a stage to its end. Closing this generator closes the stage."""
+        began = time.monotonic()
+        part = self.parts[stage]
+        yield self._progress(stage, 0, 1, self.before)
+        while True:
+            try:
+                done, total = next(steps)
+            except StopIteration as end:
+                self.before += part
+                self.seconds[stage] = time.monotonic() - began
+                return end.value
+            except GeneratorExit:
+                steps.close()
+                raise
+            try:
+                yield self._progress(stage, done, total, self.before + part * done / max(total, 1))
+            except GeneratorExit:
+                steps.close()  # now, so that what it holds is let go of before the job is called cancelled
+                raise
+
+    def spent(self) -> dict[str, float]:
+        """Seconds by stage, and of all so far."""
+        return {
+            **{name: round(value, 3) for name, value in self.seconds.items()},
+            "all": round(time.monotonic() - self.started, 3),
+        }
+
+    def _progress(self, stage: str, done: int, total: int, fraction: float) -> Progress:
+        spent = time.monotonic() - self.started
+        eta = spent * (1 - fraction) / fraction if fraction > 0.02 and spent > 1 else None
+        return Progress(stage, done, total, min(fraction, 1.0), eta_seconds=eta)
