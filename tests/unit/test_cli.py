@@ -183,7 +183,7 @@ def without(option: str) -> list[str]:
         ([*words(Path("/o")), "--mask", "a=/b.png"], "--mask", "twice"),
         ([*words(Path("/o")), "--mask", "background=/b.png"], "--mask", "reserved"),
         ([*words(Path("/o")), "--mask", "b.png"], "--mask", "NAME=PATTERN"),
-        ([*words(Path("/o")), "--mask", "b="], "--mask", "absolute"),
+        ([*words(Path("/o")), "--mask", "b="], "--mask", "empty"),
         ([*words(Path("/o")), "--write", "999"], "--write", "frame 999"),
         ([*without("--frames"), "--frames", "1010-1001"], "--frames", "backwards"),
         ([*without("--colorspace"), "--colorspace", ""], "--colorspace", "empty"),
