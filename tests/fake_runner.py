@@ -53,7 +53,7 @@ def run(job: OmnimatteJob, cache: Path) -> Generator[Progress, None, Result]:
             yield from _wait(out)
     yield Progress("fit", 1, 2, 0.5, "half way")
     yield Progress("write", 1, 1, 1.0)
-    folder = {mask.name: str(out / mask.name) for mask in job.masks}
+    folder = {mask.name: str(out / mask.name) for mask in getattr(job, "masks", [])}
     return Result(str(out), str(os.getpid()), str(cache), folder, job.frames, job.colorspace, 0.1, ["grain"])
 
 

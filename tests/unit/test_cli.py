@@ -107,6 +107,48 @@ def test_every_option_reaches_the_job(engine: Served, tmp_path: Path, own_home: 
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "options", "fields"),
+    [
+        (
+            "clean-plate",
+            ["--clean-plate", "/fake/clean.exr", "--mask", "a=/fake/a.png", "--effects", "merge", "--refine", "full"],
+            {"clean_plate": "/fake/clean.exr", "effects": "merge", "refine": "full", "solver": "closed-form"},
+        ),
+        (
+            "trimap",
+            ["--keyframe", "1001=/fake/t.png", "--keyframe", "hat:1004=/fake/h.exr@A", "--propagation", "flow"],
+            {
+                "keyframes": [
+                    {"name": "matte", "frame": 1001, "pattern": "/fake/t.png"},
+                    {"name": "hat", "frame": 1004, "pattern": "/fake/h.exr@A"},
+                ],
+                "propagation": "flow",
+            },
+        ),
+        (
+            "matte",
+            ["--model", "rvm", "--downsample", "0.25", "--both-directions", "--steps", "9", "--as-mask"],
+            {"model": "rvm", "downsample": 0.25, "both_directions": True, "steps": 9, "as_mask": True, "keyframes": []},
+        ),
+    ],
+)
+def test_every_node_has_its_command(
+    engine: Served, tmp_path: Path, own_home: Path, kind: str, options: list[str], fields: dict[str, Any]
+) -> None:
+    command = ["run", kind, "--plate", "/fake/done", "--frames", "1001-1010", "--colorspace", "ACEScg"]
+    assert main([*command, "--out", str(tmp_path), *options]) == 0
+    request = sent(engine, own_home)
+    assert request["kind"] == kind
+    assert {name: request[name] for name in fields} == fields
+
+
+def test_a_keyframe_needs_a_frame(here: list[str], tmp_path: Path, capfd: Capture) -> None:
+    command = ["run", "trimap", "--plate", "/fake/done", "--frames", "1001-1010", "--colorspace", "ACEScg"]
+    assert main([*command, "--out", str(tmp_path), "--keyframe", "matte=/fake/t.png", *here]) == 2
+    assert "FRAME=FILE or NAME:FRAME=FILE" in capfd.readouterr().err
+
+
 def test_paths_go_out_whole(
     engine: Served, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -187,7 +229,7 @@ def without(option: str) -> list[str]:
         ([*words(Path("/o")), "--write", "999"], "--write", "frame 999"),
         ([*without("--frames"), "--frames", "1010-1001"], "--frames", "backwards"),
         ([*without("--colorspace"), "--colorspace", ""], "--colorspace", "empty"),
-        (["run", "omnimate"], "", "Did you mean 'omnimatte'?"),
+        (["run", "omnimate"], "", "Did you mean 'omnimatte'"),
     ],
 )
 @pytest.mark.parametrize("where", [["--in-process"], []], ids=["here", "engine"])

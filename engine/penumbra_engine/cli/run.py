@@ -1,6 +1,5 @@
 """`penumbra run`: one solve, by the engine or in this process."""
 
-import os
 import sys
 import uuid
 from typing import Annotated
@@ -9,9 +8,21 @@ import typer
 
 from penumbra import launcher
 from penumbra.client import Client
-from penumbra.protocol import ErrorCode, Event, Failure, JobState, Mask, OmnimatteJob, Result
+from penumbra.protocol import (
+    AUTO,
+    CleanPlateJob,
+    ErrorCode,
+    Event,
+    Failure,
+    Job,
+    JobState,
+    MatteJob,
+    OmnimatteJob,
+    Result,
+    TrimapJob,
+)
+from penumbra_engine.cli import words
 from penumbra_engine.cli.show import Ended, ProgressDisplay, show_result
-from penumbra_engine.errors import UsageError
 from penumbra_engine.service.intake import check_job
 from penumbra_engine.service.work import RUNNER, load_runner, stdout_for_messages, work
 
@@ -33,21 +44,21 @@ def run() -> None:
 
 @app.command()
 def omnimatte(
-    plate: Annotated[str, typer.Option(metavar="P", help="Pattern of the plate: a.####.exr, a.%04d.exr or a folder.")],
-    frames: Annotated[str, typer.Option(metavar="R", help="Frames to read and solve: 1001-1036, 1001-1036x2, 1,3,5.")],
-    colorspace: Annotated[str, typer.Option(metavar="S", help="The plate's space: name, alias or role in the config.")],
+    plate: words.Plate,
+    frames: words.Frames,
+    colorspace: words.Colorspace,
     mask: Annotated[list[str], typer.Option(metavar="NAME=P", help="Rough mask of an object; the front one first.")],
-    out: Annotated[str, typer.Option(metavar="DIR", help="Folder for the layers.")],
-    write: Annotated[str, typer.Option(metavar="R", help="Frames to write; all when left out.")] = "",
-    ocio: Annotated[str, typer.Option(metavar="FILE", help="OCIO config; else $OCIO, else a pinned built-in.")] = "",
-    mask_missing: Annotated[str, typer.Option(metavar="error|empty", help="What a missing mask file means.")] = "error",
+    out: words.Out,
+    write: words.Write = "",
+    ocio: words.Ocio = "",
+    mask_missing: words.MaskMissing = "error",
     quality: Annotated[str, typer.Option(metavar="draft|standard|final", help="Draft: closed form only.")] = "standard",
-    seed: Annotated[int, typer.Option(metavar="N", help="Same seed, same result.")] = 0,
-    cold: Annotated[bool, typer.Option("--cold", help="Start from no earlier fit of the shot.")] = False,
-    full_window: Annotated[bool, typer.Option("--full-window", help="Don't crop layers to what they hold.")] = False,
-    float32: Annotated[bool, typer.Option("--float", help="Write 32-bit float instead of half.")] = False,
-    in_process: Annotated[bool, typer.Option("--in-process", help="Solve here, without the engine.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one result object on stdout.")] = False,
+    seed: words.Seed = 0,
+    cold: words.Cold = False,
+    full_window: words.FullWindow = False,
+    float32: words.Float32 = False,
+    in_process: words.InProcess = False,
+    as_json: words.AsJson = False,
 ) -> None:
     """Layers of objects with their shadows, reflections and dust, and the background without them.
 
@@ -55,13 +66,13 @@ def omnimatte(
     --mask 'runner=roto/runner.####.png' --mask 'dog=roto/dog.####.png' --out layers/v001
     """
     job = OmnimatteJob(
-        plate=_absolute(plate),
+        plate=words.absolute(plate),
         frames=frames,
         colorspace=colorspace,
-        out=_absolute(out),
-        masks=[_mask(word) for word in mask],
+        out=words.absolute(out),
+        masks=[words.mask(word) for word in mask],
         write=write,
-        ocio=_config(ocio),
+        ocio=words.config(ocio),
         mask_missing=mask_missing,
         quality=quality,
         seed=seed,
@@ -69,6 +80,166 @@ def omnimatte(
         full_window=full_window,
         float32=float32,
     )
+    _solve(job, in_process, as_json)
+
+
+@app.command("clean-plate")
+def clean_plate(
+    plate: words.Plate,
+    frames: words.Frames,
+    colorspace: words.Colorspace,
+    clean_plate: Annotated[str, typer.Option(metavar="P|auto", help="Still or sequence without the subject.")],
+    out: words.Out,
+    mask: Annotated[
+        list[str], typer.Option(metavar="NAME=P", help="Rough mask of the subject, where there is one.")
+    ] = [],  # noqa: B006  (typer's way)
+    mask_missing: words.MaskMissing = "error",
+    solver: Annotated[
+        str, typer.Option(metavar="closed-form|bgm-v1|bgm-v2", help="How alpha is found.")
+    ] = "closed-form",
+    refine: Annotated[
+        str, typer.Option(metavar="full|sampling|thresholding", help="Refinement of bgm-v2.")
+    ] = "sampling",
+    effects: Annotated[
+        str, typer.Option(metavar="separate|merge", help="Shadows apart, or in the subject.")
+    ] = "separate",
+    write: words.Write = "",
+    ocio: words.Ocio = "",
+    quality: Annotated[str, typer.Option(metavar="draft|standard|final", help="How long it may take.")] = "standard",
+    seed: words.Seed = 0,
+    cold: words.Cold = False,
+    full_window: words.FullWindow = False,
+    float32: words.Float32 = False,
+    in_process: words.InProcess = False,
+    as_json: words.AsJson = False,
+) -> None:
+    """A subject and its shadows from a plate and the same view without the subject.
+
+    Example: penumbra run clean-plate --plate 'plate.####.exr' --frames 1001-1036 --colorspace ACEScg
+    --clean-plate clean.exr --out mattes/v001
+    """
+    job = CleanPlateJob(
+        plate=words.absolute(plate),
+        frames=frames,
+        colorspace=colorspace,
+        out=words.absolute(out),
+        clean_plate=clean_plate if clean_plate == AUTO else words.absolute(clean_plate),
+        masks=[words.mask(word) for word in mask],
+        mask_missing=mask_missing,
+        solver=solver,
+        refine=refine,
+        effects=effects,
+        write=write,
+        ocio=words.config(ocio),
+        quality=quality,
+        seed=seed,
+        cold=cold,
+        full_window=full_window,
+        float32=float32,
+    )
+    _solve(job, in_process, as_json)
+
+
+@app.command()
+def trimap(
+    plate: words.Plate,
+    frames: words.Frames,
+    colorspace: words.Colorspace,
+    keyframe: words.Keyframes,
+    out: words.Out,
+    propagation: Annotated[str, typer.Option(metavar="flow|correlation|both", help="What carries trimaps.")] = "both",
+    solver: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", help="What finds alpha: closed-form, knn, bayesian, random-walk, dvm, dim, indexnet."
+        ),
+    ] = "closed-form",
+    write: words.Write = "",
+    ocio: words.Ocio = "",
+    quality: Annotated[str, typer.Option(metavar="draft|standard|final", help="How long it may take.")] = "standard",
+    seed: words.Seed = 0,
+    cold: words.Cold = False,
+    full_window: words.FullWindow = False,
+    float32: words.Float32 = False,
+    in_process: words.InProcess = False,
+    as_json: words.AsJson = False,
+) -> None:
+    """Trimaps and mattes of all frames from the trimaps of a few.
+
+    Example: penumbra run trimap --plate 'plate.####.exr' --frames 1001-1036 --colorspace ACEScg
+    --keyframe 1001=trimap.1001.png --keyframe 1036=trimap.1036.png --out mattes/v001
+    """
+    job = TrimapJob(
+        plate=words.absolute(plate),
+        frames=frames,
+        colorspace=colorspace,
+        out=words.absolute(out),
+        keyframes=[words.keyframe(word) for word in keyframe],
+        propagation=propagation,
+        solver=solver,
+        write=write,
+        ocio=words.config(ocio),
+        quality=quality,
+        seed=seed,
+        cold=cold,
+        full_window=full_window,
+        float32=float32,
+    )
+    _solve(job, in_process, as_json)
+
+
+@app.command()
+def matte(
+    plate: words.Plate,
+    frames: words.Frames,
+    colorspace: words.Colorspace,
+    out: words.Out,
+    keyframe: words.Keyframes = [],  # noqa: B006  (typer's way)
+    model: Annotated[
+        str, typer.Option(metavar="small|rvm", help="Small learns this shot; rvm is your checkpoint.")
+    ] = "small",
+    steps: Annotated[int, typer.Option(metavar="N", help="Steps of training; 0 lets the engine choose.")] = 0,
+    downsample: Annotated[
+        float, typer.Option(metavar="X", help="Downsample ratio of rvm; 0 is the published one.")
+    ] = 0.0,
+    both_directions: Annotated[bool, typer.Option("--both-directions", help="Run rvm both ways and average.")] = False,
+    as_mask: Annotated[bool, typer.Option("--as-mask", help="Write rough masks for the other nodes.")] = False,
+    write: words.Write = "",
+    ocio: words.Ocio = "",
+    seed: words.Seed = 0,
+    cold: words.Cold = False,
+    full_window: words.FullWindow = False,
+    float32: words.Float32 = False,
+    in_process: words.InProcess = False,
+    as_json: words.AsJson = False,
+) -> None:
+    """Mattes without a trimap: learned on this shot from a few finished ones, or by Robust Video Matting.
+
+    Example: penumbra run matte --plate 'plate.####.exr' --frames 1001-1036 --colorspace ACEScg
+    --keyframe 1001=matte.1001.exr --keyframe 1036=matte.1036.exr --out mattes/v001
+    """
+    job = MatteJob(
+        plate=words.absolute(plate),
+        frames=frames,
+        colorspace=colorspace,
+        out=words.absolute(out),
+        keyframes=[words.keyframe(word) for word in keyframe],
+        model=model,
+        steps=steps,
+        downsample=downsample,
+        both_directions=both_directions,
+        as_mask=as_mask,
+        write=write,
+        ocio=words.config(ocio),
+        seed=seed,
+        cold=cold,
+        full_window=full_window,
+        float32=float32,
+    )
+    _solve(job, in_process, as_json)
+
+
+def _solve(job: Job, in_process: bool, as_json: bool) -> None:
     check_job(job)
     try:
         with ProgressDisplay() as display:
@@ -79,14 +250,14 @@ def omnimatte(
     show_result(result, as_json)
 
 
-def _run_here(job: OmnimatteJob, display: ProgressDisplay) -> Result:
+def _run_here(job: Job, display: ProgressDisplay) -> Result:
     with stdout_for_messages():
         steps = load_runner(RUNNER)(job, launcher.home() / "cache")
         return work(steps, display.show)
 
 
-def _run_by_engine(job: OmnimatteJob, display: ProgressDisplay) -> Result:
-    job.ocio = job.ocio or _default_config()
+def _run_by_engine(job: Job, display: ProgressDisplay) -> Result:
+    job.ocio = job.ocio or words.default_config()
     client = Client(launcher.ensure_engine(SELF))
     job_id = client.submit(job, idempotency_key=uuid.uuid4().hex).id
     try:
@@ -104,28 +275,3 @@ def _follow(client: Client, job_id: str, display: ProgressDisplay) -> Result:
     if last.result:
         return last.result
     raise Ended(last.failure or Failure(int(ErrorCode.ENGINE), f"job {job_id} ended as {last.state.value}"))
-
-
-def _mask(word: str) -> Mask:
-    name, equals, pattern = word.partition("=")
-    if not equals:
-        raise UsageError(f"--mask {word!r}: write NAME=PATTERN, such as runner=roto/runner.####.png", "--mask")
-    return Mask(name, _absolute(pattern))
-
-
-def _absolute(path: str) -> str:
-    """The whole path; the engine works in another folder. Shells leave ~ alone behind `NAME=`."""
-    return os.path.abspath(os.path.expanduser(path)) if path else path  # noqa: PTH100, PTH111  (keeps @layer as it is)
-
-
-def _config(ocio: str) -> str:
-    """The config as the engine can find it: a file by its whole path, the name of a built-in as it is."""
-    is_file = "://" not in ocio and (os.path.exists(ocio) or os.path.dirname(ocio))  # noqa: PTH110, PTH120
-    return _absolute(ocio) if is_file else ocio
-
-
-def _default_config() -> str:
-    """The config of this shell. The engine may have been started with another $OCIO."""
-    from penumbra_engine.media.colour import BUILT_IN
-
-    return _config(os.environ.get("OCIO", "")) or BUILT_IN
