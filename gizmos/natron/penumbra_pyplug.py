@@ -5,6 +5,7 @@ Written by hand. Natron takes the PyPlugs beside it for plug-ins, this file it l
 
 _PARAMS = {
     "int": "createIntParam",
+    "float": "createDoubleParam",
     "bool": "createBooleanParam",
     "choice": "createChoiceParam",
     "string": "createStringParam",

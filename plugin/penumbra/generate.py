@@ -19,8 +19,8 @@ _NO_PLUGIN = "Penumbra is not installed on this machine. A result shows and rend
 _NUKE_VERSION = "version 13.0 v1"
 
 _NUKE_KINDS = {
-    Kind.STRING: 1, Kind.FILE: 2, Kind.FOLDER: 2, Kind.INT: 3, Kind.CHOICE: 4, Kind.BOOL: 6, Kind.BUTTON: 22,
-    Kind.STATUS: 26, Kind.RULE: 26,
+    Kind.STRING: 1, Kind.FILE: 2, Kind.FOLDER: 2, Kind.INT: 3, Kind.CHOICE: 4, Kind.BOOL: 6, Kind.FLOAT: 7,
+    Kind.BUTTON: 22, Kind.STATUS: 26, Kind.RULE: 26,
 }
 
 
@@ -107,7 +107,7 @@ def _nuke_knob(knob: Knob) -> List[str]:
     lines = [" addUserKnob {{{}}}".format(" ".join(words))]
     if knob.kind is Kind.BOOL:
         lines.append(" {} {}".format(knob.name, "true" if knob.default else "false"))
-    elif knob.kind is Kind.INT:
+    elif knob.kind in (Kind.INT, Kind.FLOAT):
         lines.append(" {} {}".format(knob.name, knob.default))
     elif knob.kind in (Kind.CHOICE, Kind.STRING) and knob.default != "":
         lines.append(" {} {}".format(knob.name, _quoted(str(knob.default))))

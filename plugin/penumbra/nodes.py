@@ -8,13 +8,24 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Dict, Tuple, Union
 
-from .protocol import MASK_MISSING, QUALITIES
+from .protocol import (
+    AUTO,
+    BGM_REFINES,
+    CLEAN_PLATE_SOLVERS,
+    EFFECTS,
+    MASK_MISSING,
+    MATTE_MODELS,
+    PROPAGATIONS,
+    QUALITIES,
+    TRIMAP_SOLVERS,
+)
 
 
 class Kind(Enum):
     """What a knob is to the user."""
 
     INT = "int"
+    FLOAT = "float"
     BOOL = "bool"
     CHOICE = "choice"
     STRING = "string"
@@ -33,7 +44,7 @@ class Knob:
     kind: Kind
     label: str
     tooltip: str = ""
-    default: Union[str, int, bool] = ""
+    default: Union[str, int, float, bool] = ""
     choices: Tuple[str, ...] = ()
     job: str = ""
     hidden: bool = False
@@ -42,13 +53,21 @@ class Knob:
 
 @dataclass(frozen=True)
 class Input:
-    """One input. `job` names the field that gets its pattern; with a `name_knob` it is one named object of a list."""
+    """One input. `job` names the field that gets its pattern.
+
+    With a `name_knob` or an `object_name` it is one named object of a list. With a `frames_knob`, which lists frames,
+    it is a keyframe of that object on each of them.
+    """
 
     name: str
     tooltip: str
     job: str
     name_knob: str = ""
+    object_name: str = ""  # where no knob gives the name
+    frames_knob: str = ""
     hint: bool = True  # a rough guide, not a picture: one channel of it is used
+    optional: bool = False
+    absent: str = ""  # what the job says where nothing is connected
 
 
 @dataclass(frozen=True)
@@ -94,7 +113,8 @@ class NodeSpec:
     def solve_knobs(self) -> Tuple[str, ...]:
         """Names of the knobs whose change makes a result stale."""
         named = tuple(given.name_knob for given in self.inputs if given.name_knob)
-        return (*(knob.name for knob in self.job_knobs), *named, "range", "first", "last")
+        keyed = tuple(given.frames_knob for given in self.inputs if given.frames_knob)
+        return (*(knob.name for knob in self.job_knobs), *named, *keyed, "range", "first", "last")
 
     @property
     def no_result(self) -> str:
@@ -192,6 +212,8 @@ def _objects(count: int) -> Tuple[Knob, ...]:
     )
 
 
+_PLATE = Input("plate", "The plate, with all its handles.", "plate", hint=False)
+
 _OBJECTS = 4
 
 _OMNIMATTE_OUTPUTS = (
@@ -214,7 +236,7 @@ OMNIMATTE_LAYERS = NodeSpec(
          "belong to it, and a clean background. Connect the plate and a rough mask of each object, the front one "
          "first, name the objects and press Solve. The layers over each other over the background give the plate back.",
     inputs=(
-        Input("plate", "The plate, with all its handles.", "plate", hint=False),
+        _PLATE,
         *(Input("mask{}".format(slot), "Rough mask of object {}, counted from the front.".format(slot), "masks",
                 "mask{}_name".format(slot)) for slot in range(1, _OBJECTS + 1)),
     ),
@@ -237,5 +259,149 @@ OMNIMATTE_LAYERS = NodeSpec(
     outputs=_OMNIMATTE_OUTPUTS,
 )
 
+_QUALITY = Knob("quality", Kind.CHOICE, "quality", "How much time the solve may take for a better edge.", "standard",
+                QUALITIES, job="quality")
+
+_CLEAN_PLATE_OUTPUTS = (
+    Output("subject", "subject"),
+    Output("effects", "effects"),
+    Output("background", "background"),
+    Output("confidence", "confidence", data=True),
+    PLATE_OUTPUT,
+)
+
+CLEAN_PLATE_MATTE = NodeSpec(
+    name="CleanPlateMatte",
+    label="Clean Plate Matte",
+    kind="clean-plate",
+    version=1,
+    help="Lifts a subject from a plate by the same view without it: the subject as a premultiplied layer, its shadows "
+         "and reflections as a layer of their own, and the clean plate brought onto the plate. The clean plate may be "
+         "a still, moved a little and exposed a little differently. Connect both and press Solve. A rough mask helps "
+         "where other things changed too.",
+    inputs=(
+        _PLATE,
+        Input("clean", "The clean plate, a still or a sequence. Nothing connected: the background that Omnimatte "
+              "Layers finds in this shot, for which a mask is needed.", "clean_plate", hint=False, optional=True,
+              absent=AUTO),
+        Input("mask", "Rough mask of the subject; everything else stays in the background.", "masks",
+              object_name="subject", optional=True),
+    ),
+    knobs=(
+        *_output_knob(_CLEAN_PLATE_OUTPUTS),
+        *_RESULT,
+        Knob("solver", Kind.CHOICE, "solver", "What finds alpha. The networks need their checkpoint, which you add "
+             "with the command penumbra models add.", "closed-form", CLEAN_PLATE_SOLVERS, job="solver"),
+        Knob("refine", Kind.CHOICE, "refine", "Where bgm-v2 works in full size. The other solvers have no use for it.",
+             "sampling", BGM_REFINES, job="refine"),
+        Knob("effects", Kind.CHOICE, "shadows", "Shadows and reflections as a layer of their own, or merged into the "
+             "subject's layer.", "separate", EFFECTS, job="effects"),
+        Knob("mask_missing", Kind.CHOICE, "missing mask file",
+             "A frame without a mask file: an error, or a subject that is off screen there.", "error", MASK_MISSING,
+             job="mask_missing"),
+        *_FRAMES,
+        _QUALITY,
+        *_COLOUR,
+        *_SOLVE,
+        *_ENGINE,
+        *_state("CleanPlateMatte", 1),
+    ),
+    outputs=_CLEAN_PLATE_OUTPUTS,
+)
+
+
+def _keyframes(what: str) -> Tuple[Knob, ...]:
+    return (
+        Knob("layer_name", Kind.STRING, "name of the layer", "A letter, then letters, digits or underscores.", "matte"),
+        Knob("keyframes", Kind.STRING, "keyframes", "The frames on which the keyframe input holds {}, such as "
+             "1001,1019,1036. On all other frames it is not looked at.".format(what)),
+        Knob("key_frame", Kind.BUTTON, "Key this frame",
+             "Add the current frame to the keyframes, or take it out again.", same_line=True),
+    )
+
+
+_TRIMAP_OUTPUTS = (
+    Output("matte", "{layer_name}"),
+    Output("trimap", "{layer_name}_trimap", data=True),
+    Output("confidence", "confidence", data=True),
+    PLATE_OUTPUT,
+)
+
+TRIMAP_PROPAGATE = NodeSpec(
+    name="TrimapPropagate",
+    label="Trimap Propagate",
+    kind="trimap",
+    version=1,
+    help="Carries a few trimaps, or finished mattes, through the whole shot and solves the matte of every frame. "
+         "Connect the plate and a trimap, white inside, grey along the edge, black outside; list the frames on which "
+         "it is right and press Solve. The report names the frame where one more keyframe would help most.",
+    inputs=(
+        _PLATE,
+        Input("keyframe", "A trimap or a finished matte, right on the keyframes.", "keyframes", "layer_name", "matte",
+              "keyframes"),
+    ),
+    knobs=(
+        *_output_knob(_TRIMAP_OUTPUTS),
+        *_RESULT,
+        *_keyframes("a trimap or a finished matte"),
+        Knob("propagation", Kind.CHOICE, "propagation", "What carries the trimaps: motion, likeness to the keyframes, "
+             "or both.", "both", PROPAGATIONS, job="propagation"),
+        Knob("solver", Kind.CHOICE, "solver", "What finds alpha inside the grey band. dvm, dim and indexnet need their "
+             "checkpoint, which you add with the command penumbra models add.", "closed-form", TRIMAP_SOLVERS,
+             job="solver"),
+        *_FRAMES,
+        _QUALITY,
+        *_COLOUR,
+        *_SOLVE,
+        *_ENGINE,
+        *_state("TrimapPropagate", 1),
+    ),
+    outputs=_TRIMAP_OUTPUTS,
+)
+
+_MATTE_OUTPUTS = (
+    Output("matte", "{layer_name}"),
+    Output("confidence", "confidence", data=True),
+    PLATE_OUTPUT,
+)
+
+MATTE = NodeSpec(
+    name="Matte",
+    label="Matte",
+    kind="matte",
+    version=1,
+    help="Mattes without a trimap. The small network learns the look of this shot from two to eight finished mattes in "
+         "minutes and mattes every frame; rvm, Robust Video Matting with your own checkpoint, needs none and finds "
+         "people. Connect the plate and, for the small network, a finished matte; list the frames on which it is right "
+         "and press Solve.",
+    inputs=(
+        _PLATE,
+        Input("keyframe", "A finished matte, right on the keyframes: roto, a key, or a result of Trimap Propagate.",
+              "keyframes", "layer_name", "matte", "keyframes", optional=True),
+    ),
+    knobs=(
+        *_output_knob(_MATTE_OUTPUTS),
+        *_RESULT,
+        *_keyframes("a finished matte"),
+        Knob("model", Kind.CHOICE, "model", "small learns from the keyframes of this shot; rvm is a checkpoint of "
+             "yours, added with the command penumbra models add.", "small", MATTE_MODELS, job="model"),
+        Knob("steps", Kind.INT, "training steps", "0 lets the engine choose.", 0, job="steps"),
+        Knob("downsample", Kind.FLOAT, "downsample ratio", "Of rvm; 0 takes the published ratio for the plate's size.",
+             0.0, job="downsample"),
+        Knob("both_directions", Kind.BOOL, "both directions", "Run rvm forward and backward and take the mean.", False,
+             job="both_directions"),
+        Knob("as_mask", Kind.BOOL, "as mask", "Write rough masks, for the mask inputs of the other nodes.", False,
+             job="as_mask"),
+        *_FRAMES,
+        *_COLOUR,
+        *_SOLVE,
+        *_ENGINE,
+        *_state("Matte", 1),
+    ),
+    outputs=_MATTE_OUTPUTS,
+)
+
 #: All nodes by name.
-NODES: Dict[str, NodeSpec] = {node.name: node for node in (OMNIMATTE_LAYERS,)}
+NODES: Dict[str, NodeSpec] = {
+    node.name: node for node in (OMNIMATTE_LAYERS, CLEAN_PLATE_MATTE, TRIMAP_PROPAGATE, MATTE)
+}

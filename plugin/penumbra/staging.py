@@ -8,11 +8,11 @@ import json
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Dict, Iterable, List, Optional, Tuple
 
 from .nodes import CUSTOM, PLATE_OUTPUT, NodeSpec, Output
-from .protocol import JOB_KINDS, Mask, WordError, format_frames, validate
+from .protocol import JOB_KINDS, Keyframe, Mask, WordError, format_frames, parse_frames, validate
 
 #: What the engine reads by itself; anything else is written for it.
 READABLE = (".exr", ".dpx", ".tif", ".tiff", ".png", ".jpg", ".jpeg")
@@ -147,6 +147,20 @@ def route(seen: Seen, frames: Tuple[int, ...], folder: str, colour: bool) -> Rou
     return Route(seen.name, place, frames=missing)
 
 
+def route_all(spec: NodeSpec, seen: List[Seen], frames: Dict[str, Tuple[int, ...]], folder: str) -> List[Route]:
+    """The routes of all inputs; `frames` by name. Touches nothing.
+
+    A job has one colour space for all its pictures: where their files differ in it, the host writes them all.
+    """
+    pictures = {given.name for given in spec.inputs if not given.hint}
+    routes = [route(s, frames[s.name], folder, s.name in pictures) for s in seen]
+    spaces = {(r.read.raw or r.read.colorspace) if r.read else "" for r in routes if r.name in pictures}
+    if len(spaces) < 2:
+        return routes
+    return [route(replace(s, read=None), frames[s.name], folder, True) if s.name in pictures else r
+            for s, r in zip(seen, routes)]
+
+
 def prepare(route: Route) -> None:
     """Make the folder the host writes to, or the links. Raises Refused when that is not possible."""
     if route.links is None and not route.staged:
@@ -217,22 +231,53 @@ def words(spec: NodeSpec, values: Dict[str, Any], inputs: Iterable[str], frames:
     said["colorspace"], said["ocio"] = colorspace, ocio
     said["frames"] = format_frames(frames)
     connected = set(inputs)
-    said["names"] = {i.name: values[i.name_knob] for i in spec.inputs if i.name_knob and i.name in connected}
-    return said
+    there = [given for given in spec.inputs if given.name in connected]
+    said["names"] = {given.name: values[given.name_knob] for given in there if given.name_knob}
+    keyed = {given.name: values[given.frames_knob] for given in there if given.frames_knob}
+    return {**said, "keyframes": keyed} if keyed else said
+
+
+def frames_of_input(spec: NodeSpec, name: str, values: Dict[str, Any], frames: Tuple[int, ...]) -> Tuple[int, ...]:
+    """The frames a solve of `frames` reads of an input: all, or its keyframes. Raises Refused."""
+    knob = next(given.frames_knob for given in spec.inputs if given.name == name)
+    if not knob:
+        return frames
+    if not str(values[knob]).strip():
+        raise Refused("no keyframe is listed; go to a frame where {} is right and press Key this frame".format(name))
+    try:
+        return parse_frames(str(values[knob]), knob)
+    except WordError as error:
+        raise Refused(str(error)) from error
+
+
+def keyed(text: str, frame: int) -> str:
+    """A list of keyframes with a frame added, or taken out where it is in. Raises Refused."""
+    try:
+        frames = set(parse_frames(text, "keyframes")) if text.strip() else set()
+    except WordError as error:
+        raise Refused(str(error)) from error
+    return ",".join(map(str, sorted(frames ^ {frame})))
 
 
 def build_job(spec: NodeSpec, said: Dict[str, Any], patterns: Dict[str, str], out: str) -> Any:
     """The job of a node. Raises Refused when a word of it is wrong."""
-    fields = {name: value for name, value in said.items() if name != "names"}
+    fields = {name: value for name, value in said.items() if name not in ("names", "keyframes")}
     fields["out"] = out
     for given in spec.inputs:
-        if given.name_knob:
+        if given.name_knob or given.object_name:
             fields.setdefault(given.job, [])
-        if given.name in patterns:
-            if given.name_knob:
-                fields[given.job].append(Mask(said["names"][given.name], patterns[given.name]))
-            else:
-                fields[given.job] = patterns[given.name]
+        if given.name not in patterns:
+            if given.absent:
+                fields[given.job] = given.absent
+            continue
+        pattern, name = patterns[given.name], said["names"].get(given.name, given.object_name)
+        if given.frames_knob:
+            frames = parse_frames(said["keyframes"][given.name], given.frames_knob)
+            fields[given.job].extend(Keyframe(name, frame, file_of(pattern, frame)) for frame in frames)
+        elif given.name_knob or given.object_name:
+            fields[given.job].append(Mask(name, pattern))
+        else:
+            fields[given.job] = pattern
     job = JOB_KINDS[spec.kind](**fields)
     try:
         validate(job)
@@ -244,12 +289,13 @@ def build_job(spec: NodeSpec, said: Dict[str, Any], patterns: Dict[str, str], ou
 def check_inputs(spec: NodeSpec, connected: Iterable[str]) -> None:
     """Raise Refused unless the inputs a solve needs are connected."""
     there = set(connected)
-    for given in spec.inputs:
-        if not given.name_knob and given.name not in there:
+    needed = [given for given in spec.inputs if not given.optional]
+    masks = [given.name for given in needed if given.name_knob and not given.frames_knob]
+    for given in needed:
+        if given.name not in there and given.name not in masks:
             raise Refused("nothing is connected to {}; connect it and press Solve".format(given.name))
-    named = [given.name for given in spec.inputs if given.name_knob]
-    if named and not there.intersection(named):
-        raise Refused("no mask is connected; connect a rough mask of each object, the front one to {}".format(named[0]))
+    if masks and not there.intersection(masks):
+        raise Refused("no mask is connected; connect a rough mask of each object, the front one to {}".format(masks[0]))
 
 
 def write_manifest(folder: str, said: Dict[str, Any], seen: List[Seen], raw: bool) -> str:

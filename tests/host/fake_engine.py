@@ -80,8 +80,10 @@ class Engine:
     def finish(self, job_id: str) -> None:
         """Write a result as CONTRACT has it, files that hold `picture` or else their own name, and say so."""
         job = self.jobs[job_id]
-        names = [mask.name for mask in job.masks]
-        for name in [*names, "layers", "background", "background_grain", "canvas", "removal", "confidence"]:
+        keyframes = dict.fromkeys(keyframe.name for keyframe in getattr(job, "keyframes", []))
+        names = [*(mask.name for mask in getattr(job, "masks", [])), *keyframes]
+        trimaps = [f"{name}_trimap" for name in keyframes]
+        for name in [*names, *trimaps, "layers", "background", "background_grain", "canvas", "removal", "confidence"]:
             folder = Path(job.out) / name
             folder.mkdir(parents=True)
             first, last = map(int, job.frames.split("-"))

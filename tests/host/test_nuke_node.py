@@ -688,3 +688,60 @@ def test_knobs_and_inputs_are_those_of_the_description(scene: Scene) -> None:
     assert [(node.name(), node["number"].value()) for node in inputs] == [
         (given.name, index) for index, given in enumerate(SPEC.inputs)
     ]
+
+
+# The other nodes ------------------------------------------------------------------------------------------------------
+
+
+def other(scene: Scene, name: str, *inputs: Any) -> Any:
+    """Another node of ours, connected to these."""
+    node = scene.nuke.nodePaste(str(GROUP.with_name(name + ".nk")))
+    for index, source in enumerate(inputs):
+        if source is not None:
+            node.setInput(index, source)
+    return node
+
+
+def test_keyframes_are_the_frames_that_were_keyed(scene: Scene, host: ModuleType, engine: Engine) -> None:
+    node = other(scene, "TrimapPropagate", scene.plate, scene.mask)
+    engine.by_itself = True
+    with pytest.raises(Refused, match="no keyframe is listed"):
+        host.solve(node)
+    for frame in (1005, 1001, 1003, 1003):
+        scene.nuke.current_frame = frame
+        host.pressed(node, "key_frame")
+    assert node["keyframes"].value() == "1001,1005"
+    out = host.solve(node)
+    job = engine.jobs["job1"]
+    assert (job.kind, job.frames) == ("trimap", "1001-1005")
+    assert [(key.name, key.frame, Path(key.pattern).name) for key in job.keyframes] == [
+        ("matte", 1001, "mask.1001.exr"), ("matte", 1005, "mask.1005.exr"),
+    ]  # fmt: skip
+    assert node.node("Read_trimap")["file"].value() == f"{out}/matte_trimap/matte_trimap.####.exr"
+    assert node.node("Read_trimap")["raw"].value() is True and node["result"].value() == out
+
+
+def test_only_the_keyframes_of_a_roto_are_written(scene: Scene, host: ModuleType, engine: Engine) -> None:
+    roto = scene.nuke.Node("Grade", "Roto1", scene.nuke.root())
+    roto.setInput(0, scene.mask)
+    node = other(scene, "Matte", scene.plate, roto)
+    node["keyframes"].setValue("1002,1004")
+    engine.by_itself = True
+    host.solve(node)
+    assert [call[:3] for call in scene.nuke._executed] == [
+        ("Stage_keyframe", 1002, 1002), ("Stage_keyframe", 1004, 1004),
+    ]  # fmt: skip
+    assert engine.jobs["job1"].downsample == 0.0
+
+
+def test_a_clean_plate_in_another_space_is_written_with_the_plate(
+    scene: Scene, host: ModuleType, engine: Engine
+) -> None:
+    clean = scene.read("mask")
+    node = other(scene, "CleanPlateMatte", scene.plate, clean)
+    engine.by_itself = True
+    host.solve(node)
+    assert scene.nuke._executed == [] and engine.jobs["job1"].masks == []
+    clean["colorspace"]._value = "Utility/sRGB - Texture"
+    host.solve(node)
+    assert {call[0] for call in scene.nuke._executed} == {"Stage_plate", "Stage_clean"}

@@ -57,6 +57,17 @@ class Nodes(unittest.TestCase):
             for text in texts:
                 self.assertEqual(set(text) & set("[]{}$\\"), set(), text)
 
+    def test_no_knob_takes_the_name_of_one_that_every_nuke_node_has(self):
+        taken = {"name", "label", "help", "tile_color", "selected", "xpos", "ypos", "cached", "disable", "icon"}
+        for node in NODES.values():
+            self.assertEqual({knob.name for knob in node.knobs} & taken, set(), node.name)
+
+    def test_names_and_frames_of_inputs_are_knobs(self):
+        for node in NODES.values():
+            for given in node.inputs:
+                for knob in filter(None, (given.name_knob, given.frames_knob)):
+                    self.assertIs(node.knob(knob).kind, Kind.STRING, knob)
+
     def test_an_unknown_knob_is_an_error(self):
         with self.assertRaises(KeyError):
             OMNIMATTE_LAYERS.knob("quallity")

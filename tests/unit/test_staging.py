@@ -6,8 +6,10 @@ import tempfile
 import unittest
 
 from penumbra import staging
+from penumbra.nodes import CLEAN_PLATE_MATTE, TRIMAP_PROPAGATE
+from penumbra.nodes import MATTE as MATTE_NODE
 from penumbra.nodes import OMNIMATTE_LAYERS as NODE
-from penumbra.protocol import OmnimatteJob, parse_frames
+from penumbra.protocol import Keyframe, Mask, OmnimatteJob, parse_frames
 from penumbra.staging import ReadFiles, Refused, Seen
 
 VALUES = {knob.name: knob.default for knob in NODE.knobs}
@@ -278,6 +280,79 @@ class Jobs(unittest.TestCase):
     def test_the_range_is_the_inputs_or_the_users(self):
         self.assertEqual(staging.chosen_range(VALUES, (5, 9)), (5, 9))
         self.assertEqual(staging.chosen_range(dict(VALUES, range="custom", first=6, last=7), (5, 9)), (6, 7))
+
+
+class Keyframes(unittest.TestCase):
+    def values(self, node, **changed):
+        return dict({knob.name: knob.default for knob in node.knobs}, **changed)
+
+    def job(self, node, patterns, **changed):
+        values = self.values(node, **changed)
+        said = staging.words(node, values, list(patterns), (1001, 1002, 1003), "scene_linear", "/c.ocio")
+        return staging.build_job(node, said, patterns, "/out")
+
+    def test_a_keyframe_for_each_listed_frame(self):
+        patterns = {"plate": "/p.####.exr", "keyframe": "/t.####.exr"}
+        job = self.job(TRIMAP_PROPAGATE, patterns, keyframes="1001, 1003", layer_name="hair")
+        self.assertEqual(job.keyframes, [Keyframe("hair", 1001, "/t.1001.exr"), Keyframe("hair", 1003, "/t.1003.exr")])
+        with self.assertRaisesRegex(Refused, "1009 is none of"):
+            self.job(TRIMAP_PROPAGATE, patterns, keyframes="1009")
+
+    def test_a_matte_without_keyframes_is_for_a_network_that_needs_none(self):
+        job = self.job(MATTE_NODE, {"plate": "/p.####.exr"}, model="rvm")
+        self.assertEqual((job.keyframes, job.model), ([], "rvm"))
+        with self.assertRaisesRegex(Refused, "learns from finished mattes"):
+            self.job(MATTE_NODE, {"plate": "/p.####.exr"})
+
+    def test_only_its_keyframes_are_read_of_a_keyframe_input(self):
+        frames, values = (1001, 1002, 1003), self.values(TRIMAP_PROPAGATE, keyframes="1002")
+        self.assertEqual(staging.frames_of_input(TRIMAP_PROPAGATE, "plate", values, frames), frames)
+        self.assertEqual(staging.frames_of_input(TRIMAP_PROPAGATE, "keyframe", values, frames), (1002,))
+        for text, message in (("", "no keyframe is listed"), ("first", "no frame range")):
+            with self.assertRaisesRegex(Refused, message):
+                staging.frames_of_input(TRIMAP_PROPAGATE, "keyframe", dict(values, keyframes=text), frames)
+
+    def test_the_button_adds_a_frame_and_takes_it_out(self):
+        self.assertEqual(staging.keyed("", 1002), "1002")
+        self.assertEqual(staging.keyed("1002", 1001), "1001,1002")
+        self.assertEqual(staging.keyed("1001-1003", 1002), "1001,1003")
+        with self.assertRaisesRegex(Refused, "no frame range"):
+            staging.keyed("one", 1001)
+
+    def test_other_keyframes_make_a_result_stale(self):
+        said = [staging.words(TRIMAP_PROPAGATE, self.values(TRIMAP_PROPAGATE, keyframes=keys), ["plate", "keyframe"],
+                              (1001,), "scene_linear", "") for keys in ("1001", "1001,1002")]
+        self.assertNotEqual(said[0], said[1])
+        self.assertIn("keyframes", TRIMAP_PROPAGATE.solve_knobs)
+
+
+class CleanPlates(unittest.TestCase):
+    def job(self, **patterns):
+        values = {knob.name: knob.default for knob in CLEAN_PLATE_MATTE.knobs}
+        given = dict({"plate": "/p.####.exr"}, **patterns)
+        said = staging.words(CLEAN_PLATE_MATTE, values, list(given), (1001, 1002), "scene_linear", "")
+        return staging.build_job(CLEAN_PLATE_MATTE, said, given, "/out")
+
+    def test_the_mask_is_that_of_the_subject(self):
+        job = self.job(clean="/c.exr", mask="/m.####.exr")
+        self.assertEqual((job.clean_plate, job.masks), ("/c.exr", [Mask("subject", "/m.####.exr")]))
+        self.assertEqual(self.job(clean="/c.exr").masks, [])
+
+    def test_without_a_clean_plate_the_shot_finds_its_own(self):
+        self.assertEqual(self.job(mask="/m.####.exr").clean_plate, "auto")
+        with self.assertRaisesRegex(Refused, "auto finds the background around the masks"):
+            self.job()
+
+    def test_pictures_in_two_spaces_are_all_written_by_the_host(self):
+        frames = {"plate": (1, 2), "clean": (1, 2)}
+
+        def routes(space):
+            reads = [ReadFiles({1: "/p.1.exr", 2: "/p.2.exr"}, "ACEScg"), ReadFiles({1: "/c.exr", 2: "/c.exr"}, space)]
+            seen = [Seen(name, "", [], reads[index]) for index, name in enumerate(frames)]
+            return staging.route_all(CLEAN_PLATE_MATTE, seen, frames, "/stage")
+
+        self.assertEqual([route.staged for route in routes("ACEScg")], [False, False])
+        self.assertEqual([route.frames for route in routes("sRGB")], [(1, 2), (1, 2)])
 
 
 if __name__ == "__main__":

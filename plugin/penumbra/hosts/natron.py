@@ -153,6 +153,9 @@ class NatronPanel(flow.Panel):
                 found.append(Seen(given.name, "\n".join(map(_text, above)), sorted(sources), read))
         return found
 
+    def frame(self) -> int:
+        return int(self.app.timelineGetTime())
+
     def folder(self, given: str) -> str:
         path = _expanded(given, self.app) if given else "penumbra/{}-{}".format(
             self.spec.name, self.node.getParam("node_uuid").get()[:8])

@@ -141,6 +141,9 @@ class NukePanel(flow.Panel):
                 found.append(Seen(given.name, "\n".join(map(_text, above)), sorted(set(sources)), read))
         return found
 
+    def frame(self) -> int:
+        return int(nuke.frame())
+
     def folder(self, given: str) -> str:
         path = _evaluated(self.node["folder"]) if given else "penumbra/{}-{}".format(
             self.spec.name, self.node["node_uuid"].value()[:8])

@@ -58,6 +58,10 @@ class Panel:
         """What is connected. Reads no pixel."""
         raise NotImplementedError
 
+    def frame(self) -> int:
+        """The frame that the host is on."""
+        raise NotImplementedError
+
     def folder(self, given: str) -> str:
         """The output folder as a whole path; `given` is the knob's text. Raises Refused without one."""
         raise NotImplementedError
@@ -260,9 +264,14 @@ def _check(panel: Panel) -> None:
         panel.put(status="the result fits the inputs" if values["result"] else "not solved yet")
 
 
+def _key_frame(panel: Panel) -> None:
+    panel.put(keyframes=staging.keyed(str(panel.values()["keyframes"]), panel.frame()))
+
+
 #: What each button does. A button that a node has is here.
 _BUTTONS: Dict[str, Callable[[Panel], None]] = {
     "solve": _solve,
+    "key_frame": _key_frame,
     "cancel": cancel,
     "check": _check,
     "engine_status": engine_status,
@@ -278,12 +287,11 @@ class _Plan:
         connected = panel.connected()
         staging.check_inputs(spec, connected)
         frames = staging.frames_of(*staging.chosen_range(values, panel.input_range()))
-        pictures = {given.name for given in spec.inputs if not given.hint}
         self.folder = panel.folder(str(values["folder"]))
         self.seen = panel.seen(frames)
-        stage = os.path.join(self.folder, "stage")
-        self.routes = [staging.route(s, frames, stage, s.name in pictures) for s in self.seen]
-        plate = next(r.read for r in self.routes if r.name in pictures)
+        read = {name: staging.frames_of_input(spec, name, values, frames) for name in connected}
+        self.routes = staging.route_all(spec, self.seen, read, os.path.join(self.folder, "stage"))
+        plate = next(route.read for route in self.routes if route.name == spec.inputs[0].name)
         self.raw = plate is None or plate.raw
         known = plate.colorspace if plate is not None and not plate.raw else ""
         space = values["colorspace"] or known or panel.colorspace()
@@ -342,7 +350,7 @@ def _settle(panel: Panel, out: str, event: Event) -> str:
     try:
         made = staging.read_manifest(manifest)
         said = made["words"]
-        names = {g.name_knob: said["names"].get(g.name, "") for g in panel.spec.inputs if g.name_knob}
+        names = {g.name_knob: said["names"].get(g.name, g.object_name) for g in panel.spec.inputs if g.name_knob}
         frames = parse_frames(said["frames"])
         results = staging.results(panel.spec, out, names)
         panel.show(results, frames, made["raw"], event.result.colorspace)

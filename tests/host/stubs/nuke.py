@@ -92,6 +92,10 @@ class Text_Knob(Knob):
     pass
 
 
+class Double_Knob(Knob):
+    pass
+
+
 class Int_Knob(Knob):
     pass
 
@@ -334,6 +338,7 @@ def reset(gui: bool = False) -> None:
 
 
 GUI = False
+current_frame = 1001
 env: dict[str, Any] = {}
 messages: list[str] = []
 _root: Group
@@ -416,6 +421,11 @@ def execute(node: Node, first: int, last: int, step: int = 1) -> None:
         if not file.is_file():
             raise RuntimeError(f"{file}: Read error: No such file or directory")
         shutil.copyfile(file, target)
+
+
+def frame() -> int:
+    _on_main()
+    return current_frame
 
 
 def executeInMainThread(call: Callable[..., Any], args: Any = (), kwargs: Any = None) -> None:
@@ -570,7 +580,8 @@ def _source(node: Node | None, frame: int) -> Node:
 # Scripts as text: as much of the language as nodes are written in.
 
 _USER_KNOBS: dict[str, Callable[[str, Any, Node], Knob]] = {
-    "1": String_Knob, "2": File_Knob, "3": Int_Knob, "6": Boolean_Knob, "22": PyScript_Knob, "26": Text_Knob,
+    "1": String_Knob, "2": File_Knob, "3": Int_Knob, "6": Boolean_Knob, "7": Double_Knob,
+    "22": PyScript_Knob, "26": Text_Knob,
 }  # fmt: skip
 
 
@@ -700,7 +711,7 @@ def _add_user_knob(node: Node, word: list[str]) -> None:
         choices = words(options["M"])
         node._knobs[name] = Enumeration_Knob(name, choices[0], node, choices)
     else:
-        value = {"3": 0, "6": False, "22": options.get("T", ""), "26": options.get("T", "")}.get(kind, "")
+        value = {"3": 0, "6": False, "7": 0.0, "22": options.get("T", ""), "26": options.get("T", "")}.get(kind, "")
         node._knobs[name] = _USER_KNOBS[kind](name, value, node)
 
 
@@ -709,6 +720,8 @@ def _typed(knob: Knob, text: str) -> Any:
         return text == "true"
     if isinstance(knob._value, int):
         return int(text, 0)
+    if isinstance(knob._value, float):
+        return float(text)
     return text
 
 
