@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rich.console import Console
+from rich.table import Column
 from rich.table import Table as ConsoleTable
 
 from penumbra_engine.files import write_atomically
+
+_WIDEST = 1000  # characters
 
 Cell = str | int | float | None
 
@@ -46,11 +49,14 @@ class Table:
 
     def show(self, console: Console) -> None:
         """Print the table."""
-        printed = ConsoleTable(*self.columns, box=None)
+        printed = ConsoleTable(*(Column(name, no_wrap=True) for name in self.columns), box=None)
         for row in self.rows:
             printed.add_row(*(shown(row.get(name)) for name in self.columns))
         console.print(self.title, style="bold", markup=False)
         console.print(self.protocol, markup=False)
+        # A table wider than the console is for a pager or a file; squeezed it would be for nobody.
+        wanted = console.measure(printed, options=console.options.update(width=_WIDEST)).maximum
+        console.width = max(console.width, wanted)
         console.print(printed)
         for note in self.notes:
             console.print(f"- {note}", markup=False)

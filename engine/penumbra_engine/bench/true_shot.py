@@ -1,0 +1,148 @@
+"""A rendered shot whose truth is known: a folder with `shot.json`, and the layers that a solve of it gave."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from penumbra.protocol import Mask, OmnimatteJob, format_frames
+from penumbra_engine.errors import InputError, UsageError
+from penumbra_engine.imaging.metrics.layers import Truth
+from penumbra_engine.media import Sequence, read_mask, read_picture
+from penumbra_engine.media.windows import place
+
+_DARKEST = 1e-3  # of a clean picture that an effect is a ratio of
+
+
+@dataclass(frozen=True)
+class TrueShot:
+    """folder: where its files are. frames: ascending. files: patterns by kind, as shot.json has them; those of alpha,
+    layer, effect and mask are lists, one for each object, front to back. ratio: whether effects are known as ratios
+    and so have a truth on other backgrounds. fullest: the frame that shows most."""
+
+    folder: Path
+    name: str
+    frames: tuple[int, ...]
+    colorspace: str
+    static: bool
+    files: dict[str, Any]
+    ratio: bool
+    fullest: int
+
+    @classmethod
+    def open(cls, folder: Path) -> "TrueShot":
+        """Read shot.json. Raises InputError when it is missing or lacks something."""
+        path = folder / "shot.json"
+        try:
+            meta = json.loads(path.read_text(encoding="utf-8"))
+            first, last = meta["frames"]
+            return cls(
+                folder,
+                meta["name"],
+                tuple(range(first, last + 1)),
+                meta["colourspace"],
+                meta["camera"] == "static",
+                {kind: meta["files"][kind] for kind in ("plate", "clean", "alpha", "layer", "effect", "mask")},
+                meta["effect_kind"] == "ratio",
+                meta.get("fullest_frame", first),
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise InputError(f"{path} doesn't describe a shot with truth ({error!r})", "--shots") from error
+
+    @property
+    def names(self) -> list[str]:
+        """The objects' names in the bench's own solves, front to back."""
+        return [f"object{index + 1}" for index in range(len(self.files["mask"]))]
+
+    def job(self, out: Path, quality: str = "standard") -> OmnimatteJob:
+        """The request for its layers."""
+        return OmnimatteJob(
+            plate=str(self.folder / self.files["plate"]),
+            frames=format_frames(self.frames),
+            colorspace=self.colorspace,
+            out=str(out),
+            masks=[
+                Mask(name, str(self.folder / files)) for name, files in zip(self.names, self.files["mask"], strict=True)
+            ],
+            quality=quality,
+        )
+
+    def truth(self) -> Truth:
+        """All of the truth, in memory. Raises InputError for a file that is missing or damaged."""
+        clean = self._stack(self.files["clean"], _rgb)
+        return Truth(
+            plate=self._stack(self.files["plate"], _rgb),
+            clean=clean,
+            alphas=[self._stack(files, _alpha) for files in self.files["alpha"]],
+            layers=[self._stack(files, _rgba) for files in self.files["layer"]],
+            effects=[self._effect(files, clean) for files in self.files["effect"]],
+        )
+
+    def clean(self) -> np.ndarray:
+        """The background alone: T x 3 x H x W."""
+        return self._stack(self.files["clean"], _rgb)
+
+    def alpha(self, index: int) -> np.ndarray:
+        """An object's own alpha: T x 1 x H x W."""
+        return self._stack(self.files["alpha"][index], _alpha)
+
+    def _effect(self, files: str, clean: np.ndarray) -> np.ndarray:
+        if self.ratio:
+            return self._stack(files, _rgb)
+        raw = self._stack(files, _rgba)  # the picture with the effect, alpha 1 where it differs from clean
+        return np.where(raw[:, 3:] > 0.5, raw[:, :3], clean) / np.maximum(clean, _DARKEST)
+
+    def _stack(self, files: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+        return read_stack(Sequence.parse(str(self.folder / files), "--shots"), self.frames, read)
+
+
+def find_shots(folder: Path, only: str = "") -> list[TrueShot]:
+    """The shots in a folder, or the one that it is. Raises UsageError when there is none, or none of that name."""
+    if (folder / "shot.json").exists():
+        return [TrueShot.open(folder)]
+    shots = [TrueShot.open(path.parent) for path in sorted(folder.glob("*/shot.json"))]
+    chosen = [shot for shot in shots if only in ("", shot.name)]
+    if not chosen:
+        there = ", ".join(shot.name for shot in shots) or "none"
+        raise UsageError(f"--shots {folder}: no shot{f' {only}' if only else ''} with a shot.json; there: {there}")
+    return chosen
+
+
+def read_result(out: Path, names: list[str], frames: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
+    """The background T x 3 x H x W and the layers K of T x 4 x H x W that a solve wrote, as they are in the files."""
+
+    def stack(name: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
+        return read_stack(Sequence.parse(str(out / name / f"{name}.####.exr"), "--out"), frames, read)
+
+    return stack("background", _rgb), [stack(name, _rgba) for name in names]
+
+
+def read_stack(files: Sequence, frames: tuple[int, ...], read: Callable[[Path], np.ndarray]) -> np.ndarray:
+    """Pictures as T x C x H x W over the display window; a still is read once."""
+    if files.still:
+        picture = read(files.path(frames[0]))
+        return np.broadcast_to(picture, (len(frames), *picture.shape))
+    files.require(frames)
+    return np.stack([read(files.path(frame)) for frame in frames])
+
+
+def _rgb(path: Path) -> np.ndarray:
+    return _channels(path, "RGB")
+
+
+def _rgba(path: Path) -> np.ndarray:
+    return _channels(path, "RGBA")
+
+
+def _channels(path: Path, names: str) -> np.ndarray:
+    picture = read_picture(path)
+    pixels = place(picture.pixels, picture.window, picture.display)
+    return np.ascontiguousarray(pixels[..., [picture.channels.index(name) for name in names]].transpose(2, 0, 1))
+
+
+def _alpha(path: Path) -> np.ndarray:
+    picture = read_mask(path)
+    return np.ascontiguousarray(place(picture.pixels, picture.window, picture.display).transpose(2, 0, 1))

@@ -1,0 +1,63 @@
+"""`penumbra bench`: what the solvers reach against truth and baselines, and what it costs."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from penumbra_engine.bench.table import Table, write_tables
+from penumbra_engine.cli.engine import AsJson
+from penumbra_engine.cli.show import show_json
+from penumbra_engine.service.work import stdout_for_messages
+
+#: The small shot with truth that comes with the sources.
+_BUNDLED = Path(__file__).parents[3] / "tests" / "data"
+
+app = typer.Typer(no_args_is_help=True)
+
+Only = Annotated[str, typer.Option("--only", metavar="NAME", help="Take this shot or clip alone.")]
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for the tables, and for what was solved.")]
+
+
+@app.callback()
+def bench() -> None:
+    """Measure the solvers on shots whose truth is known.
+
+    Example: penumbra bench omnimatte --shots shots --out /tmp/bench
+    """
+
+
+@app.command()
+def omnimatte(
+    shots: Annotated[str, typer.Option(metavar="DIR", help="Folder of shots with truth.")] = str(_BUNDLED),
+    only: Only = "",
+    out: Out = "",
+    as_json: AsJson = False,
+) -> None:
+    """Our solver and the baselines on every shot (a folder with shot.json) of a folder.
+
+    Example: penumbra bench omnimatte --shots shots --only sun_wall --out /tmp/bench
+    """
+    from penumbra_engine.bench.omnimatte import bench_shots
+
+    with stdout_for_messages():
+        tables = bench_shots(Path(shots), only, Path(out) if out else None, tell)
+    show_tables("omnimatte", tables, out, as_json)
+
+
+def tell(line: str) -> None:
+    """Say on stderr what is being done."""
+    print(f"penumbra: {line}", file=sys.stderr, flush=True)
+
+
+def show_tables(name: str, tables: list[Table], out: str, as_json: bool) -> None:
+    """The tables for people or for programs, and as NAME.md and NAME.json in the output folder if there is one."""
+    if out:
+        write_tables(Path(out), name, tables)
+    if as_json:
+        show_json([table.as_json() for table in tables])
+        return
+    for table in tables:
+        table.show(Console())

@@ -1,0 +1,104 @@
+"""The bench from a folder of shots to tables, with methods whose result is known."""
+
+import json
+from collections.abc import Generator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import TinyShot
+from penumbra.protocol import OmnimatteJob, Progress, Result
+from penumbra_engine.bench import omnimatte
+from penumbra_engine.bench.median import mask_over_median
+from penumbra_engine.bench.meter import Meter
+from penumbra_engine.bench.omnimatte import bench_shots
+from penumbra_engine.bench.true_shot import TrueShot, read_result
+from penumbra_engine.imaging.metrics.layers import recomposition
+from penumbra_engine.media import Picture, write_picture
+
+
+@pytest.fixture
+def true_tiny(tiny_shot: TinyShot, tmp_path: Path) -> Path:
+    """The tiny shot with its truth as files."""
+    folder = tmp_path / "shots" / "tiny"
+    folder.mkdir(parents=True)
+    write_picture(folder / "clean.exr", Picture(tiny_shot.clean, tuple("RGB")))
+    for index, frame in enumerate(range(1001, 1013)):
+        alpha, shade = tiny_shot.alpha[index], tiny_shot.shade[index]
+        colour = alpha * np.float32([0.8, 0.3, 0.1])
+        write_picture(folder / f"alpha.{frame}.exr", Picture(alpha, ("A",)))
+        write_picture(folder / f"layer.{frame}.exr", Picture(np.concatenate([colour, alpha], -1), tuple("RGBA")))
+        write_picture(folder / f"effect.{frame}.exr", Picture(np.repeat(shade, 3, -1), tuple("RGB")))
+    files = {
+        "plate": tiny_shot.plate,
+        "clean": "clean.exr",
+        "alpha": ["alpha.####.exr"],
+        "layer": ["layer.####.exr"],
+        "effect": ["effect.####.exr"],
+        "mask": [tiny_shot.mask],
+    }
+    meta = {
+        "name": "tiny",
+        "frames": [1001, 1012],
+        "colourspace": "lin_rec709_scene",
+        "camera": "static",
+        "effect_kind": "ratio",
+        "files": files,
+        "fullest_frame": 1005,
+    }
+    (folder / "shot.json").write_text(json.dumps(meta))
+    return folder
+
+
+def run(job: OmnimatteJob, cache: Path) -> Result:
+    steps = mask_over_median(job, cache)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_the_mask_over_the_median_is_a_whole_result(true_tiny: Path, tmp_path: Path) -> None:
+    shot = TrueShot.open(true_tiny)
+    run(shot.job(tmp_path / "out"), tmp_path / "cache")
+    background, layers = read_result(tmp_path / "out", shot.names, shot.frames)
+    truth = shot.truth()
+    assert recomposition(truth, background, layers)["recomp_max"] < 2e-3
+    assert set(np.unique(layers[0][:, 3])) == {0, 1}
+    # At the disc's centre the mask is on, and the wall behind it is what other frames show.
+    assert layers[0][0, 3, 12, 6] == 1
+    assert np.abs(background[0, :, 12, 6] - truth.clean[0, :, 12, 6]).max() < 1e-3
+
+
+def test_a_shot_becomes_rows_and_a_sheet(
+    true_tiny: Path, tiny_shot: TinyShot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def half(job: OmnimatteJob, cache: Path) -> Generator[Progress, None, Result]:
+        """The baseline again, called something else."""
+        return (yield from mask_over_median(job, cache))
+
+    monkeypatch.setattr(omnimatte, "METHODS", {"ours": half, "mask over median": mask_over_median})
+    said: list[str] = []
+    figures, costs, stages = bench_shots(true_tiny.parent, out=tmp_path / "out", tell=said.append)
+    assert said == ["tiny: ours", "tiny: mask over median"]
+    assert [(row["shot"], row["method"]) for row in figures.rows] == [("tiny", "ours"), ("tiny", "mask over median")]
+    first, second = ({k: v for k, v in row.items() if k != "method"} for row in figures.rows)
+    assert first == second
+    # The shadow is missing from the matte: its whole alpha is the error.
+    dark = 1 - tiny_shot.shade
+    assert first["effect_mad"] == pytest.approx(dark[(dark > 0.05) & (tiny_shot.alpha < 0.01)].mean(), abs=1e-3)
+    assert costs.rows[0]["frames/s"] == pytest.approx(12 / float(costs.rows[0]["seconds"]))  # type: ignore[arg-type]
+    assert {"decode", "masks", "register", "median"} <= set(stages.columns)
+    assert (tmp_path / "out" / "tiny" / "sheet.png").stat().st_size > 10_000
+    assert (tmp_path / "out" / "tiny" / "mask_over_median" / "background").is_dir()
+
+
+def test_the_meter_adds_up_a_stage_that_comes_twice() -> None:
+    meter = Meter()
+    for stage in ("a", "a", "b", "a"):
+        meter.stage(stage)
+    cost = meter.end()
+    assert list(cost.seconds) == ["a", "b"]
+    assert cost.total == sum(cost.seconds.values()) and cost.peak > 10
