@@ -11,7 +11,7 @@ R = TypeVar("R")
 #: A stage yields (done, total) while it works and returns its result. Closing it cancels it.
 Steps = Generator[tuple[int, int], None, R]
 
-_SOLVE = ("imaging", "matting", "models", "solvers")
+_SOLVE = ("imaging", "matting", "models", "training", "solvers")
 
 
 @functools.cache
