@@ -1,0 +1,27 @@
+"""The solvers by name, as jobs and tables ask for them. All have one signature."""
+
+from collections.abc import Callable
+
+from penumbra_engine.errors import UsageError
+from penumbra_engine.matting.closed_form import closed_form
+from penumbra_engine.matting.multilevel import Colours, multilevel
+from penumbra_engine.matting.solution import Solution
+
+#: solver(picture, trimap, *, start=None, tolerance=..., limit=...)
+ALPHA: dict[str, Callable[..., Solution]] = {"closed-form": closed_form}
+#: estimate(picture, alpha)
+FOREGROUND: dict[str, Callable[..., Colours]] = {"multi-level": multilevel}
+
+
+def alpha_solver(name: str) -> Callable[..., Solution]:
+    """The solver of a name. Raises UsageError that lists the names when there is none."""
+    if name not in ALPHA:
+        raise UsageError(f"there is no alpha solver {name!r}; choose one of {', '.join(ALPHA)}")
+    return ALPHA[name]
+
+
+def foreground_estimator(name: str) -> Callable[..., Colours]:
+    """The foreground estimator of a name. Raises UsageError that lists the names when there is none."""
+    if name not in FOREGROUND:
+        raise UsageError(f"there is no foreground estimator {name!r}; choose one of {', '.join(FOREGROUND)}")
+    return FOREGROUND[name]

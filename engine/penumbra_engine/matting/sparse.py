@@ -1,0 +1,28 @@
+"""Sparse matrices by rows, as torch multiplies them on any device and as scipy takes them apart."""
+
+import warnings
+
+import scipy.sparse
+import torch
+from torch import Tensor
+
+
+def by_rows(start: Tensor, column: Tensor, values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """A matrix in CSR form: `start` of each row in the list of columns and values, int32."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta")
+        return torch.sparse_csr_tensor(start, column, values, shape, check_invariants=False)
+
+
+def to_scipy(matrix: Tensor) -> scipy.sparse.csr_array:
+    """The same matrix on the CPU, sharing its memory where it lies there."""
+    parts = (matrix.values(), matrix.col_indices(), matrix.crow_indices())
+    return scipy.sparse.csr_array(tuple(part.cpu().numpy() for part in parts), shape=tuple(matrix.shape))
+
+
+def transposed(matrix: Tensor) -> Tensor:
+    """By rows again, on the same device."""
+    turned = scipy.sparse.csr_array(to_scipy(matrix).T)
+    parts = (turned.indptr, turned.indices, turned.data)
+    start, column, values = (torch.from_numpy(part).to(matrix.device) for part in parts)
+    return by_rows(start, column, values, turned.shape)
