@@ -1,13 +1,11 @@
-"""A small U-Net that learns the matte of one shot: the picture and a rough guess in, the matte out.
-
-It is recurrent through its own output: what it found on one frame, carried along the motion, is the guess for the next.
-"""
+"""A small U-Net that learns the mattes of one shot from a few of its frames."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CHANNELS = 4  # encoded RGB and the guess
+CHANNELS = 6  # encoded RGB, and by how much it differs from the encoded background
+_PRIOR = -2.0  # logit: most of a picture is not the object
 
 
 def _block(inputs: int, outputs: int) -> nn.Sequential:
@@ -22,22 +20,22 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
 
 
 class SmallMatte(nn.Module):
-    """picture N x 3 x H x W encoded in [0, 1] and guess N x 1 x H x W in [0, 1] to the matte N x 1 x H x W in [0, 1].
+    """N x 6 x H x W to one matte for each object, N x objects x H x W in [0, 1] (a U-Net, Ronneberger et al. 2015).
 
-    Any size. The last step adds to the guess's logit, so that before it has learned anything the guess comes through.
+    The six channels are the picture, encoded, in [0, 1], and the picture less the background, encoded both; zeros where
+    no background is known. Any size.
     """
 
-    def __init__(self, widths: tuple[int, ...] = (16, 24, 40, 64, 96)) -> None:
+    def __init__(self, objects: int = 1, widths: tuple[int, ...] = (16, 24, 40, 64, 96)) -> None:
         super().__init__()
         self.encoders = nn.ModuleList(_block(a, b) for a, b in zip((CHANNELS, *widths[:-1]), widths, strict=True))
         self.decoders = nn.ModuleList(
             _block(a + b, b) for a, b in zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True)
         )
-        self.head = nn.Conv2d(widths[0], 1, 1)
-        nn.init.zeros_(self.head.weight)
+        self.head = nn.Conv2d(widths[0], objects, 1)
 
-    def forward(self, picture: Tensor, guess: Tensor) -> Tensor:
-        feature = torch.cat([picture, guess], 1) * 2 - 1
+    def forward(self, seen: Tensor) -> Tensor:
+        feature = torch.cat([seen[:, :3] * 2 - 1, seen[:, 3:] * 4], 1)
         skips = []
         for encoder in self.encoders:
             skips.append(encoder(feature))
@@ -47,4 +45,4 @@ class SmallMatte(nn.Module):
             skip = skips.pop()
             feature = F.interpolate(feature, skip.shape[-2:], mode="bilinear", align_corners=False)
             feature = decoder(torch.cat([feature, skip], 1))
-        return torch.sigmoid(self.head(feature) + 4 * guess - 2)
+        return torch.sigmoid(self.head(feature) + _PRIOR)

@@ -9,13 +9,14 @@ from penumbra_engine.solvers.steps import R, Steps
 
 class Clock:
     """Runs stages one after the other. parts: each stage's part of the whole, about what it takes of a cold solve's
-    time; they sum to 1. seconds: what each stage took so far."""
+    time; they sum to 1. seconds: what each stage took so far. message: what progress says, until it is changed."""
 
     def __init__(self, parts: Mapping[str, float]) -> None:
         self.parts = parts
         self.started = time.monotonic()
         self.before = 0.0
         self.seconds: dict[str, float] = {}
+        self.message = ""
 
     def run(self, stage: str, steps: Steps[R]) -> Generator[Progress, None, R]:
         """Run a stage to its end. Closing this generator closes the stage."""
@@ -48,4 +49,4 @@ class Clock:
     def _progress(self, stage: str, done: int, total: int, fraction: float) -> Progress:
         spent = time.monotonic() - self.started
         eta = spent * (1 - fraction) / fraction if fraction > 0.02 and spent > 1 else None
-        return Progress(stage, done, total, min(fraction, 1.0), eta_seconds=eta)
+        return Progress(stage, done, total, min(fraction, 1.0), self.message, eta)

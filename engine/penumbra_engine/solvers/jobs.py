@@ -7,10 +7,14 @@ from typing import Any
 from penumbra.protocol import Job, Progress, Result
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
+from penumbra_engine.solvers.matte.solve import solve as solve_matte
 from penumbra_engine.solvers.omnimatte.solve import solve as solve_omnimatte
 
 #: Each takes the job of its kind.
-_SOLVERS: dict[str, Callable[[Any, Store], Generator[Progress, None, Result]]] = {"omnimatte": solve_omnimatte}
+_SOLVERS: dict[str, Callable[[Any, Store], Generator[Progress, None, Result]]] = {
+    "omnimatte": solve_omnimatte,
+    "matte": solve_matte,
+}
 
 
 def run(job: Job, cache_root: Path) -> Generator[Progress, None, Result]:

@@ -16,11 +16,17 @@ _PROBES = 8  # frames that the exposure is measured on
 @dataclass(frozen=True)
 class Plates:
     """key: of the cached stage. plate: T x 3 x H x W float32, scene-linear in the working space. luminance: T x 1 x H x
-    W uint8, encoded, what features and flow see."""
+    W uint8, encoded, what features and flow see. exposure: the gain of that encoding."""
 
     key: str
     plate: Stack
     luminance: Stack
+    exposure: float
+
+    def encoded(self, shot: Shot, index: int) -> np.ndarray:
+        """A frame as networks see it: 3 x H x W float32, encoded linear Rec.709, cut to [0, 1]."""
+        picture = encode(_rec709(shot, self.plate[index]), self.exposure).clip(0, 1)
+        return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32)
 
 
 def decode(shot: Shot, store: Store) -> Steps[Plates]:
@@ -46,8 +52,8 @@ def decode(shot: Shot, store: Store) -> Steps[Plates]:
             exposure = _exposure(shot, plate)
             for index in range(count):
                 luminance[index] = _luminance(shot, plate[index], exposure)[None]
-            entry.finish()
-        return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"))
+            entry.finish({"exposure": exposure})
+        return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"), entry.meta["exposure"])
 
 
 def _rec709(shot: Shot, pixels: np.ndarray) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Fit: which object owns which effect. The closed form knows the total; a small network splits it."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +8,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
-from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.models.ownership import OwnershipNet
+from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
@@ -67,7 +65,7 @@ def fit_ownership(
     inputs = store.entry(
         "fit", code=code_version(), bound=bound.key, quality=quality, seed=seed, threads=torch.get_num_threads()
     )
-    lineage = _Lineage(store, plates.key)
+    lineage = Lineage(store, "fit", plates.key)
     parent = lineage.parent_of(inputs.key) if learned and not cold else ""
     with store.entry("fit", inputs=inputs.key, parent=parent) as entry:
         if not entry.complete:
@@ -88,26 +86,6 @@ def fit_ownership(
             lineage.record(inputs.key, parent, entry.path.name)
         meta = entry.meta
         return Ownership(entry.key, meta["parent"], meta["loss"], entry.stack("shares"))
-
-
-class _Lineage:
-    """Which fit of a shot came last and what each one started from, so that the same request finds its own fit again
-    and a changed one starts from the last."""
-
-    def __init__(self, store: Store, plates: str) -> None:
-        self.path = store.root / "lineage" / f"{plates}.json"
-        self.known: dict[str, Any] = {"last": "", "parents": {}}
-        if self.path.exists():
-            self.known = json.loads(self.path.read_text(encoding="utf-8"))
-
-    def parent_of(self, inputs: str) -> str:
-        return self.known["parents"].get(inputs, self.known["last"])
-
-    def record(self, inputs: str, parent: str, fit: str) -> None:
-        known = {"last": fit, "parents": {**self.known["parents"], inputs: parent}}
-        if known != self.known:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.path, json.dumps(known, indent=1).encode())
 
 
 def _weights(store: Store, parent: str) -> dict[str, np.ndarray] | None:

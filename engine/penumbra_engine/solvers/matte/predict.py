@@ -1,0 +1,68 @@
+"""Matte: the trained network on every frame, and how far its mattes can be trusted."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.morphology import components_over
+from penumbra_engine.media import Shot
+from penumbra_engine.models.small_matte import SmallMatte
+from penumbra_engine.solvers.matte.scene import Scene
+from penumbra_engine.solvers.matte.train import Learned
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
+_SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
+_SHOTS = (0.8, 1.25)  # exposures under which the matte should stay as it is
+
+
+@dataclass(frozen=True)
+class Mattes:
+    """mattes: T x objects x H x W in [0, 1]. confidence: T x 1 x H x W in [0, 1]. doubt: T, mean of 1 - confidence."""
+
+    key: str
+    mattes: Stack
+    confidence: Stack
+    doubt: np.ndarray
+
+
+def matte_frames(shot: Shot, scene: Scene, learned: Learned, store: Store) -> Steps[Mattes]:
+    """The matte of every frame. A keyed frame has the matte that the artist gave."""
+    with store.entry("matte", code=code_version(), fit=learned.key, frames=list(shot.frames)) as entry:
+        if not entry.complete:
+            count, objects = len(shot.frames), len(scene.names)
+            mattes = entry.create_stack("mattes", (count, objects, shot.height, shot.width))
+            confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
+            doubt = np.zeros(count)
+            for index in range(count):
+                found, spread = _found(learned.network, scene, index)
+                for k, name in enumerate(scene.names):
+                    if index in scene.keyframes.frames(name):
+                        found[k], spread[k] = scene.keyframes.matte(name, index), 0
+                mattes[index] = found
+                confidence[index] = 1 - spread.max(0, keepdims=True)
+                doubt[index] = spread.mean()
+                yield index, count
+            entry.save("doubt", doubt=doubt)
+            entry.finish()
+        return Mattes(entry.key, entry.stack("mattes"), entry.stack("confidence"), entry.load("doubt")["doubt"])
+
+
+@torch.no_grad()
+def predict(network: SmallMatte, seen: torch.Tensor) -> np.ndarray:
+    """The network's mattes of one picture, objects x H x W, without what is nowhere sure. seen: 6 x H x W."""
+    low, high = _LEVELS
+    found = ((network(seen[None])[0] - low) / (high - low)).clamp(0, 1).numpy()
+    return np.stack([matte * components_over(matte > _SPECK, matte > _SURE) for matte in found])
+
+
+def _found(network: SmallMatte, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mattes of a frame, and how much they hang on what should not matter, objects x H x W both: the spread over the
+    picture as it is, darker and mirrored."""
+    seen = scene.whole(index)
+    views = [predict(network, seen), predict(network, seen * _SHOTS[0]), predict(network, seen.flip(-1))[..., ::-1]]
+    spread = np.stack([cv2.blur(plane, (5, 5)) for plane in np.ptp(np.stack(views), axis=0)])
+    return views[0], spread.clip(0, 1)

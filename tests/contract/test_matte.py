@@ -1,0 +1,196 @@
+"""The files of `matte`, and what it says of bad input: a network trained for a few steps on a shot of a few pixels."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import OpenImageIO as oiio
+import pytest
+
+from penumbra.protocol import Keyframe, MatteJob, Progress, Result
+from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError, UsageError
+from penumbra_engine.media import read_picture
+from penumbra_engine.solvers.jobs import run
+
+FRAMES = range(1001, 1013)
+KEYED = (1001, 1007, 1012)
+STEPS = 8
+
+
+def solve(job: MatteJob, cache: Path) -> tuple[Result, list[Progress]]:
+    steps, seen = run(job, cache), []
+    try:
+        while True:
+            seen.append(next(steps))
+    except StopIteration as end:
+        return end.value, seen
+
+
+def write(path: Path, pixels: np.ndarray) -> str:
+    image = oiio.ImageOutput.create(str(path))
+    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "half"))
+    assert image.write_image(np.ascontiguousarray(pixels, np.float32))
+    image.close()
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def make(tiny_shot: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., MatteJob]:
+    """A job on the tiny shot with its true mattes on three frames; `changes` are fields of it."""
+    folder = tmp_path_factory.mktemp("keyframes")
+    for frame in FRAMES:
+        write(folder / f"matte.{frame}.exr", tiny_shot.alpha[frame - FRAMES[0]])
+
+    def job(out: Path, keyed: tuple[int, ...] = KEYED, **changes: Any) -> MatteJob:
+        keyframes = [Keyframe("ball", frame, str(folder / f"matte.{frame}.exr")) for frame in keyed]
+        fields = {"plate": tiny_shot.plate, "frames": tiny_shot.frames, "steps": STEPS, "keyframes": keyframes}
+        return MatteJob(**{"colorspace": "lin_rec709_scene", "out": str(out), **fields, **changes})
+
+    return job
+
+
+@pytest.fixture(scope="module")
+def solved(make: Callable[..., MatteJob], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Result]:
+    out, cache = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("cache")
+    return out, cache, solve(make(out), cache)[0]
+
+
+def test_every_promised_file_is_there_and_no_other(solved: tuple[Path, Path, Result]) -> None:
+    out, _, result = solved
+    files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
+    wanted = {f"{name}/{name}.{frame}.exr" for name in ("ball", "confidence") for frame in FRAMES}
+    assert files == wanted | {"report.json", "overview.png"}
+    assert result.layers == {"ball": str(out / "ball")} and result.frames == "1001-1012"
+
+
+def test_a_keyed_frame_has_the_matte_it_was_given_and_its_own_colour(
+    solved: tuple[Path, Path, Result], tiny_shot: Any
+) -> None:
+    from penumbra_engine.media import Window
+    from penumbra_engine.media.windows import place
+
+    out, _, _ = solved
+    picture = read_picture(out / "ball" / "ball.1007.exr")
+    assert picture.channels == tuple("RGBA")
+    pixels = place(picture.pixels, picture.window, Window(0, 0, 48, 32))
+    truth = tiny_shot.alpha[6][..., 0]
+    assert np.abs(pixels[..., 3] - truth).max() < 1e-3
+    # Premultiplied: the disc's one colour times its alpha, in the soft edge too.
+    assert np.abs(pixels[..., :3] - truth[..., None] * np.float32([0.8, 0.3, 0.1])).max() < 0.06
+
+
+def test_confidence_is_full_where_the_artist_was(solved: tuple[Path, Path, Result]) -> None:
+    out, _, _ = solved
+    confidence = read_picture(out / "confidence" / "confidence.1001.exr")
+    assert confidence.channels == ("A",)
+    assert confidence.pixels.min() == 1
+    other = read_picture(out / "confidence" / "confidence.1004.exr").pixels
+    assert other.min() >= 0 and other.max() <= 1
+
+
+def test_the_report_names_the_fit_and_a_frame_to_key_next(solved: tuple[Path, Path, Result]) -> None:
+    report = json.loads(Path(solved[2].report).read_text())
+    assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
+    assert report["fit"]["parent"] == "" and report["fit"]["loss"] > 0
+    assert set(report["seconds"]) == {"decode", "keyframes", "background", "train", "matte", "write", "all"}
+
+
+def test_the_same_job_gives_the_same_mattes(
+    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+) -> None:
+    out, _, _ = solved
+    before = {path.name: read_picture(path).pixels for path in (out / "ball").iterdir()}
+    solve(make(tmp_path / "out"), tmp_path / "another cache")
+    for name, pixels in before.items():
+        assert np.array_equal(read_picture(tmp_path / "out" / "ball" / name).pixels, pixels)
+
+
+def test_a_cancelled_training_goes_on_where_it_was(
+    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+) -> None:
+    steps = run(make(tmp_path / "out"), tmp_path / "cache")
+    for progress in steps:
+        if progress.stage == "train" and progress.done == STEPS - 1:
+            break
+    steps.close()
+    assert not list((tmp_path / "out").iterdir())  # no preview is left either
+    solve(make(tmp_path / "out"), tmp_path / "cache")
+    for path in (tmp_path / "out" / "ball").iterdir():
+        assert np.array_equal(read_picture(path).pixels, read_picture(solved[0] / "ball" / path.name).pixels)
+
+
+def test_a_keyframe_more_starts_from_the_last_network(
+    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+) -> None:
+    _, cache, result = solved
+    first = json.loads(Path(result.report).read_text())["fit"]["key"]
+    more = (*KEYED, 1004)
+    warm = solve(make(tmp_path / "warm", keyed=more), cache)[0]
+    assert json.loads(Path(warm.report).read_text())["fit"]["parent"] == first
+    cold = solve(make(tmp_path / "cold", keyed=more, cold=True), cache)[0]
+    assert json.loads(Path(cold.report).read_text())["fit"]["parent"] == ""
+
+
+def test_a_rough_mask_is_hard_and_can_be_read_as_one(
+    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+) -> None:
+    solve(make(tmp_path, as_mask=True, write="1007"), solved[1])
+    mask = read_picture(tmp_path / "ball" / "ball.1007.exr").pixels[..., 3]
+    assert set(np.unique(mask)) == {0, 1}
+
+
+def test_progress_shows_where_the_preview_is(make: Callable[..., MatteJob], tmp_path: Path) -> None:
+    steps = run(make(tmp_path / "out", steps=51), tmp_path / "cache")
+    for progress in steps:
+        if progress.stage == "train" and progress.done == 50:
+            assert progress.message == f"step 50, preview {tmp_path / 'out' / 'preview.png'}"
+            assert (tmp_path / "out" / "preview.png").read_bytes().startswith(b"\x89PNG")
+            break
+    steps.close()
+
+
+def test_one_frame_of_odd_size_is_enough(tmp_path: Path) -> None:
+    y, x = np.mgrid[0:33, 0:47].astype(np.float32)
+    alpha = np.clip(8.5 - np.hypot(x - 20, y - 16), 0, 1)[..., None]
+    plate = write(tmp_path / "plate.0001.exr", 0.2 + 0.5 * alpha.repeat(3, 2))
+    key = Keyframe("ball", 1, write(tmp_path / "matte.0001.exr", alpha))
+    job = MatteJob(plate, "1", "lin_rec709_scene", str(tmp_path / "out"), keyframes=[key], steps=2)
+    result, _ = solve(job, tmp_path / "cache")
+    assert json.loads(Path(result.report).read_text())["next_keyframe"] is None
+    assert any("without its background" in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "said"),
+    [
+        ({"model": "rvm"}, UnsolvableError, "--model small"),
+        ({"downsample": 0.5}, UsageError, "--downsample"),
+        ({"both_directions": True}, UsageError, "--both-directions"),
+        ({"keyframes": []}, UsageError, "--keyframe"),
+        ({"keyframes": [Keyframe("ball", 2000, "/matte.exr")]}, UsageError, "frame 2000"),
+    ],
+)
+def test_what_it_cannot_do_is_refused(
+    make: Callable[..., MatteJob], tmp_path: Path, changes: dict[str, Any], error: type[PenumbraError], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        solve(make(tmp_path / "out", **changes), tmp_path / "cache")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "said"),
+    [
+        (np.zeros((32, 48, 1)), r"frame 1003.*empty"),
+        (np.ones((32, 48, 1)), r"frame 1003.*covers every pixel"),
+        (np.zeros((20, 48, 1)), r"frame 1003.*48x20.*48x32"),
+    ],
+)
+def test_a_keyframe_that_teaches_nothing_is_refused(
+    make: Callable[..., MatteJob], tmp_path: Path, pixels: np.ndarray, said: str
+) -> None:
+    key = Keyframe("ball", 1003, write(tmp_path / "bad.exr", pixels))
+    with pytest.raises(InputError, match=said):
+        solve(make(tmp_path / "out", keyframes=[key]), tmp_path / "cache")
