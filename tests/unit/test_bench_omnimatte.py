@@ -9,7 +9,7 @@ import pytest
 
 from conftest import TinyShot
 from penumbra.protocol import OmnimatteJob, Progress, Result
-from penumbra_engine.bench import omnimatte
+from penumbra_engine.bench import ablation, omnimatte
 from penumbra_engine.bench.median import mask_over_median
 from penumbra_engine.bench.meter import Meter
 from penumbra_engine.bench.omnimatte import bench_shots
@@ -102,3 +102,15 @@ def test_the_meter_adds_up_a_stage_that_comes_twice() -> None:
     cost = meter.end()
     assert list(cost.seconds) == ["a", "b"]
     assert cost.total == sum(cost.seconds.values()) and cost.peak > 10
+
+
+def test_the_truth_in_the_place_of_a_stage(true_tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = ("as it is", "true registration", "true background and masks", "no flow", "no effects", "no network")
+    monkeypatch.setattr(ablation, "VARIANTS", {name: ablation.VARIANTS[name] for name in chosen})
+    table = ablation.ablate(true_tiny)
+    rows = {str(row["variant"]): row for row in table.rows}
+    assert list(rows) == list(chosen[:-1])  # one object needs no network
+    assert rows["true registration"]["bg_psnr_touched"] == rows["as it is"]["bg_psnr_touched"]
+    assert float(rows["true background and masks"]["bg_psnr_touched"]) > 60  # type: ignore[arg-type]
+    assert float(rows["no effects"]["effect_mad"]) > 3 * float(rows["as it is"]["effect_mad"])  # type: ignore[arg-type]
+    assert float(rows["true registration"]["seconds saved"]) > 0  # type: ignore[arg-type]

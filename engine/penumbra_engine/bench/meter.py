@@ -7,9 +7,12 @@ from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from penumbra.protocol import Job, Progress, Result
 from penumbra_engine.solvers.jobs import run
+
+R = TypeVar("R")
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -60,7 +63,7 @@ def measured_run(job: Job, cache: Path) -> tuple[Result, Cost]:
     return measured(run(job, cache))
 
 
-def measured(steps: Generator[Progress, None, Result]) -> tuple[Result, Cost]:
+def measured(steps: Generator[Progress, None, R]) -> tuple[R, Cost]:
     """Run a solver to its end and measure it by the stages it reports."""
     meter = Meter()
     meter.stage("open")

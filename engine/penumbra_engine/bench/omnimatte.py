@@ -104,7 +104,10 @@ def figures_table(outcomes: Sequence[Outcome]) -> Table:
 
 def cost_table(outcomes: Sequence[Outcome]) -> Table:
     """What the same solves cost."""
-    protocol = "Cold, in one process, start-up and imports not counted. Compare rows of one run only."
+    protocol = (
+        "Cold, one after the other in one process, whose memory includes what earlier rows left behind; start-up and "
+        "imports not counted. Compare rows of one run only."
+    )
     table = Table("Omnimatte Layers: cost", protocol, ("shot", "method", "seconds", "frames/s", "peak MB"))
     for outcome in outcomes:
         seconds, peak = outcome.cost.total, round(outcome.cost.peak)

@@ -72,27 +72,27 @@ class TrueShot:
 
     def truth(self) -> Truth:
         """All of the truth, in memory. Raises InputError for a file that is missing or damaged."""
-        clean = self._stack(self.files["clean"], _rgb)
+        clean = self._stack(self.files["clean"], read_rgb)
         return Truth(
-            plate=self._stack(self.files["plate"], _rgb),
+            plate=self._stack(self.files["plate"], read_rgb),
             clean=clean,
-            alphas=[self._stack(files, _alpha) for files in self.files["alpha"]],
-            layers=[self._stack(files, _rgba) for files in self.files["layer"]],
+            alphas=[self._stack(files, read_alpha) for files in self.files["alpha"]],
+            layers=[self._stack(files, read_rgba) for files in self.files["layer"]],
             effects=[self._effect(files, clean) for files in self.files["effect"]],
         )
 
     def clean(self) -> np.ndarray:
         """The background alone: T x 3 x H x W."""
-        return self._stack(self.files["clean"], _rgb)
+        return self._stack(self.files["clean"], read_rgb)
 
     def alpha(self, index: int) -> np.ndarray:
         """An object's own alpha: T x 1 x H x W."""
-        return self._stack(self.files["alpha"][index], _alpha)
+        return self._stack(self.files["alpha"][index], read_alpha)
 
     def _effect(self, files: str, clean: np.ndarray) -> np.ndarray:
         if self.ratio:
-            return self._stack(files, _rgb)
-        raw = self._stack(files, _rgba)  # the picture with the effect, alpha 1 where it differs from clean
+            return self._stack(files, read_rgb)
+        raw = self._stack(files, read_rgba)  # the picture with the effect, alpha 1 where it differs from clean
         return np.where(raw[:, 3:] > 0.5, raw[:, :3], clean) / np.maximum(clean, _DARKEST)
 
     def _stack(self, files: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
@@ -117,7 +117,7 @@ def read_result(out: Path, names: list[str], frames: tuple[int, ...]) -> tuple[n
     def stack(name: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
         return read_stack(Sequence.parse(str(out / name / f"{name}.####.exr"), "--out"), frames, read)
 
-    return stack("background", _rgb), [stack(name, _rgba) for name in names]
+    return stack("background", read_rgb), [stack(name, read_rgba) for name in names]
 
 
 def read_stack(files: Sequence, frames: tuple[int, ...], read: Callable[[Path], np.ndarray]) -> np.ndarray:
@@ -129,11 +129,13 @@ def read_stack(files: Sequence, frames: tuple[int, ...], read: Callable[[Path], 
     return np.stack([read(files.path(frame)) for frame in frames])
 
 
-def _rgb(path: Path) -> np.ndarray:
+def read_rgb(path: Path) -> np.ndarray:
+    """3 x H x W over the display window. Raises InputError as read_picture."""
     return _channels(path, "RGB")
 
 
-def _rgba(path: Path) -> np.ndarray:
+def read_rgba(path: Path) -> np.ndarray:
+    """4 x H x W over the display window."""
     return _channels(path, "RGBA")
 
 
@@ -143,6 +145,7 @@ def _channels(path: Path, names: str) -> np.ndarray:
     return np.ascontiguousarray(pixels[..., [picture.channels.index(name) for name in names]].transpose(2, 0, 1))
 
 
-def _alpha(path: Path) -> np.ndarray:
+def read_alpha(path: Path) -> np.ndarray:
+    """1 x H x W over the display window: alpha if there is one, else the one channel, else R."""
     picture = read_mask(path)
     return np.ascontiguousarray(place(picture.pixels, picture.window, picture.display).transpose(2, 0, 1))

@@ -31,19 +31,36 @@ def bench() -> None:
 
 @app.command()
 def omnimatte(
-    shots: Annotated[str, typer.Option(metavar="DIR", help="Folder of shots with truth.")] = str(_BUNDLED),
+    shots: Annotated[str, typer.Option(metavar="DIR", help="Folder of shots with truth.")] = "",
+    highway: Annotated[str, typer.Option(metavar="DIR", help="CDnet's highway: frames and groundtruth.")] = "",
+    panels: Annotated[str, typer.Option(metavar="DIR", help="Omnimatte-SP's films of panels, in sets.")] = "",
+    ablate: Annotated[bool, typer.Option("--ablate", help="Replace each stage by the truth instead.")] = False,
     only: Only = "",
     out: Out = "",
     as_json: AsJson = False,
 ) -> None:
-    """Our solver and the baselines on every shot (a folder with shot.json) of a folder.
+    """Our solver and the baselines on every shot (a folder with shot.json) of a folder; on the small shot that comes
+    with the sources when no folder is named.
 
     Example: penumbra bench omnimatte --shots shots --only sun_wall --out /tmp/bench
     """
+    from penumbra_engine.bench.ablation import ablate as ablate_shots
+    from penumbra_engine.bench.highway import bench_highway
     from penumbra_engine.bench.omnimatte import bench_shots
+    from penumbra_engine.bench.panels import bench_panels
 
+    if not (shots or highway or panels):
+        shots = str(_BUNDLED)
+    tables = []
     with stdout_for_messages():
-        tables = bench_shots(Path(shots), only, Path(out) if out else None, tell)
+        if shots and ablate:
+            tables.append(ablate_shots(Path(shots), only, tell))
+        elif shots:
+            tables += bench_shots(Path(shots), only, Path(out) if out else None, tell)
+        if highway:
+            tables.append(bench_highway(Path(highway), tell))
+        if panels:
+            tables.append(bench_panels(Path(panels), only, tell))
     show_tables("omnimatte", tables, out, as_json)
 
 
