@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.media import Shot
-from penumbra_engine.media.encoding import encode
 from penumbra_engine.solvers.matte.background import Background
 from penumbra_engine.solvers.matte.keyframes import Keyframes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.training.composites import Subject, lift, put_over, random_view, resampled
+from penumbra_engine.training.sources import beside
 
 _SIDE = 192  # px of a view
 _BATCH = 4
@@ -55,12 +55,8 @@ class Scene:
 
     def seen(self, picture: np.ndarray, clean: np.ndarray) -> Tensor:
         """The network's input 6 x H x W of a picture and its background, H x W x 3 both."""
-        space, exposure = self.shot.space, self.plates.exposure
-        a, b = (
-            encode(space.working_to_lin_rec709(np.ascontiguousarray(part)), exposure).clip(0, 1)
-            for part in (picture, clean)
-        )
-        return torch.from_numpy(np.concatenate([a, a - b], 2).transpose(2, 0, 1).astype(np.float32))
+        a, b = (self.shot.space.working_to_lin_rec709(np.ascontiguousarray(part)) for part in (picture, clean))
+        return torch.from_numpy(beside(a, b, self.plates.exposure))
 
     def whole(self, index: int) -> Tensor:
         """The network's input of a whole frame, 6 x H x W."""

@@ -15,7 +15,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.training.loop import Schedule, train
 from penumbra_engine.training.losses import weighted
 
-STEPS = 500
+STEPS = 600
 _WARM = 0.5  # of the steps, when an earlier network of the shot is there to start from
 _SETTLED = 0.3  # of the steps, with the statistics of the normalisation held still, as they are when it mattes
 _LEARNING_RATE = 3e-3
