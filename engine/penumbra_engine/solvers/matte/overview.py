@@ -6,9 +6,9 @@ from penumbra_engine.imaging.composite import over
 from penumbra_engine.media import Shot
 from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.solvers.contact_sheet import checkerboard, contact_sheet, seen_as_is, three_of
+from penumbra_engine.solvers.layer import foreground_layer
 from penumbra_engine.solvers.matte.predict import Mattes, predict
 from penumbra_engine.solvers.matte.scene import Scene
-from penumbra_engine.solvers.matte.write import layer
 from penumbra_engine.solvers.plates import Plates
 
 
@@ -21,7 +21,7 @@ def overview(shot: Shot, plates: Plates, names: tuple[str, ...], mattes: Mattes,
         plate = torch.from_numpy(plates.plate[index])
         row = {f"plate {frame}": plate}
         for name, matte in zip(names, torch.from_numpy(mattes.mattes[index]), strict=True):
-            row[name] = over(layer(plate, matte)[None], checkerboard(shot))
+            row[name] = over(foreground_layer(plate, matte)[None], checkerboard(shot))
             row[f"{name} alpha"] = seen_as_is(matte)
         row["confidence"] = seen_as_is(torch.from_numpy(mattes.confidence[index]))
         rows.append(row)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.media import Shot
-from penumbra_engine.solvers.matte.background import Background
-from penumbra_engine.solvers.matte.keyframes import Keyframes
+from penumbra_engine.solvers.background import Background
+from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.training.composites import Subject, lift, put_over, random_view, resampled
 from penumbra_engine.training.sources import beside

@@ -12,10 +12,10 @@ from penumbra_engine.errors import UnsolvableError, UsageError
 from penumbra_engine.files import write_atomically
 from penumbra_engine.media import Shot, check_out
 from penumbra_engine.models.small_matte import SmallMatte
+from penumbra_engine.solvers.background import Background, find_background
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
-from penumbra_engine.solvers.matte.background import Background, find_background
-from penumbra_engine.solvers.matte.keyframes import read_keyframes
+from penumbra_engine.solvers.keyframes import read_keyframes
 from penumbra_engine.solvers.matte.overview import overview, preview
 from penumbra_engine.solvers.matte.predict import matte_frames
 from penumbra_engine.solvers.matte.scene import Scene
@@ -55,7 +55,7 @@ def solve(job: MatteJob, store: Store) -> Generator[Progress, None, Result]:
     frames = frames_to_write(job, shot)
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
-    keyframes = yield from clock.run("keyframes", read_keyframes(shot, store))
+    keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
     picture = out / "preview.png"
@@ -97,6 +97,17 @@ def _check(job: MatteJob) -> None:
         raise UsageError("--downsample belongs to --model rvm; leave it out with small", "--downsample")
     if job.both_directions:
         raise UsageError("--both-directions belongs to --model rvm; leave it out with small", "--both-directions")
+
+
+def _wrong(matte: np.ndarray) -> str:
+    """What is wrong with a keyframe, in words that follow its file."""
+    solid = matte > 0.5
+    if solid.any() and not solid.all():
+        return ""
+    return (
+        f"{'covers every pixel' if solid.any() else 'is empty'}; give a frame that shows both the object and what is "
+        "around it, or name the channel the matte is in, as in matte.exr@A"
+    )
 
 
 def _next_keyframe(shot: Shot, scene: Scene, doubt: np.ndarray) -> int | None:

@@ -2,12 +2,11 @@
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from penumbra_engine.imaging.morphology import dilate
-from penumbra_engine.matting.multilevel import multilevel
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.delivery import Delivery, Destination
+from penumbra_engine.solvers.layer import foreground_layer
 from penumbra_engine.solvers.matte.predict import Mattes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
@@ -25,16 +24,6 @@ def write_mattes(
         plate = torch.from_numpy(plates.plate[index])
         for name, matte in zip(names, mattes.mattes[index], strict=True):
             alpha = dilate(matte > 0.5, _MASK_MARGIN).astype(np.float32) if as_mask else matte
-            delivery.write(name, "RGBA", layer(plate, torch.from_numpy(alpha)), cropped=True)
+            delivery.write(name, "RGBA", foreground_layer(plate, torch.from_numpy(alpha)), cropped=True)
         delivery.write("confidence", "A", torch.from_numpy(mattes.confidence[index]))
         yield done + 1, len(to.frames)
-
-
-def layer(plate: Tensor, alpha: Tensor) -> Tensor:
-    """The premultiplied layer 4 x H x W of a matte H x W: the plate itself where it is solid, the foreground alone
-    where it isn't."""
-    if not alpha.any():
-        return torch.zeros(4, *alpha.shape)
-    foreground = multilevel(plate[None], alpha[None, None]).foreground
-    colour = torch.where(alpha == 1, plate, foreground[0] * alpha)
-    return torch.cat([colour, alpha[None]])

@@ -9,8 +9,8 @@ from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.matte.keyframes import Keyframes
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
 from penumbra_engine.solvers.omnimatte.register import register
@@ -52,7 +52,7 @@ def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Sto
 
 def _keyed_masks(shot: Shot, keyframes: Keyframes, store: Store) -> Steps[Masks]:
     """The objects where they are known; nothing on all other frames."""
-    with store.entry("matte_masks", code=code_version(), keyframes=keyframes.key, frames=list(shot.frames)) as entry:
+    with store.entry("keyed_masks", code=code_version(), keyframes=keyframes.key, frames=list(shot.frames)) as entry:
         if not entry.complete:
             names = keyframes.names
             stack = entry.create_stack("masks", (len(shot.frames), len(names), shot.height, shot.width), np.uint8)

@@ -1,5 +1,6 @@
-"""Keyframes: the finished mattes that the artist gave, checked, as one stack."""
+"""Keyframes: the mattes or trimaps that the artist gave, checked, as one stack."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,23 +33,22 @@ class Keyframes:
         return self.mattes[self.of.index((name, index))][0]
 
 
-def read_keyframes(shot: Shot, store: Store) -> Steps[Keyframes]:
-    """Read every keyframe once. Raises InputError, naming file and frame, for a matte that is empty or covers all."""
+def read_keyframes(shot: Shot, wrong: Callable[[np.ndarray], str], store: Store) -> Steps[Keyframes]:
+    """Read every keyframe once. wrong: what is wrong with one (H x W), in words that follow its file, "" for nothing.
+
+    Raises InputError, naming file and frame, for one that is wrong.
+    """
     of = tuple((name, shot.frames.index(frame)) for name, frame, _ in shot.keyframes)
     digests = [[name, frame, shot.digest_keyframe(name, frame)] for name, frame, _ in shot.keyframes]
     with store.entry("keyframes", code=code_version(), keyframes=digests, window=list(shot.window)) as entry:
         if not entry.complete:
             stack = entry.create_stack("mattes", (len(of), 1, shot.height, shot.width))
-            for done, (name, frame, files) in enumerate(shot.keyframes):
-                matte = shot.keyframe(name, frame)
-                if not (matte > 0.5).any() or (matte > 0.5).all():
-                    what = "is empty" if not (matte > 0.5).any() else "covers every pixel"
-                    raise InputError(
-                        f"{files.argument}, frame {frame}: {files.path(frame)} {what}; give a frame that shows both "
-                        "the object and what is around it, or name the channel the matte is in, as in matte.exr@A",
-                        files.argument,
-                    )
-                stack[done] = matte[None]
+            for done, (name, frame, _) in enumerate(shot.keyframes):
+                stack[done] = shot.keyframe(name, frame)[None]
                 yield done, len(of)
             entry.finish()
-        return Keyframes(entry.key, entry.stack("mattes"), of)
+        keyframes = Keyframes(entry.key, entry.stack("mattes"), of)
+    for done, (_, frame, files) in enumerate(shot.keyframes):
+        if problem := wrong(keyframes.mattes[done][0]):
+            raise InputError(f"{files.argument}, frame {frame}: {files.path(frame)} {problem}", files.argument)
+    return keyframes

@@ -1,0 +1,1 @@
+"""Trimap Propagate: trimaps and mattes of all frames from a few trimaps."""

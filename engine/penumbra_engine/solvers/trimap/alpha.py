@@ -1,0 +1,96 @@
+"""Alpha: the matte inside each unknown region, steady in time."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.errors import InputError, UnsolvableError
+from penumbra_engine.matting.by_name import alpha_solver
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.trimap.propagate import Trimaps
+
+_TOLERANCE = 1e-4  # of the residual: far below what can be seen
+_ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
+_SHARE = 0.5  # of a neighbouring frame that is fully trusted
+
+
+@dataclass(frozen=True)
+class Alphas:
+    """alpha: T x names x H x W in [0, 1]. residual: T, the largest of the solver. flicker: root mean square, in the
+    unknown regions, of the change of alpha along the motion, before and after the frames were brought together."""
+
+    key: str
+    alpha: Stack
+    residual: np.ndarray
+    flicker: tuple[float, float]
+
+
+def solve_alphas(
+    shot: Shot, plates: Plates, trimaps: Trimaps, motion: Motion, solver: str, store: Store
+) -> Steps[Alphas]:
+    """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
+    the motion are averaged, those that don't are left alone.
+
+    Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
+    """
+    solve = alpha_solver(solver)
+    count, names = len(shot.frames), trimaps.trimaps.shape[1]
+    inputs = {"trimaps": trimaps.key, "motion": motion.key, "solver": solver, "threads": torch.get_num_threads()}
+    with store.entry("alphas", code=code_version(), **inputs) as entry:
+        if not entry.complete:
+            shape = (count, names, shot.height, shot.width)
+            each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
+            residual = np.zeros(count)
+            for index in range(count):
+                picture = torch.from_numpy(plates.encoded(shot, index))[None]
+                planes = []
+                for k in range(names):
+                    trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]
+                    before = torch.from_numpy(each[index - 1][k])[None, None] if index else None
+                    try:
+                        found = solve(picture, trimap, start=before, tolerance=_TOLERANCE)
+                    except InputError as error:
+                        raise UnsolvableError(
+                            f"frame {shot.frames[index]}: {error}. Give a keyframe there", "--keyframe"
+                        ) from error
+                    planes.append(found.alpha[0, 0].numpy())
+                    residual[index] = max(residual[index], *found.residual)
+                each[index] = np.stack(planes)
+                yield index, 2 * count
+            before_after = yield from _bring_together(trimaps, motion, each, alpha)
+            entry.save("quality", residual=residual)
+            entry.finish({"flicker": before_after})
+        quality = entry.load("quality")
+        return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
+
+
+def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:
+    """Fill `alpha` from `each`; the flicker of both."""
+    count, names = len(each), each.shape[1]
+    change = np.zeros((2, 2))  # sum and number, before and after
+    for index in range(count):
+        found = each[index]
+        merged, weight = found.copy(), np.ones_like(found)
+        for other in (index - 1, index + 1):
+            if not 0 <= other < count:
+                continue
+            for k in range(names):
+                moved, trusted = motion.carry(each[other][k], other, index)
+                share = _SHARE * trusted * np.exp(-(((moved - found[k]) / _ALIKE) ** 2))
+                merged[k] += share * moved
+                weight[k] += share
+        alpha[index] = np.where(trimaps.trimaps[index] == 0.5, merged / weight, found)
+        yield count + index, 2 * count
+    for index in range(1, count):
+        for k in range(names):
+            unknown = trimaps.trimaps[index][k] == 0.5
+            for of, stack in enumerate((each, alpha)):
+                moved, trusted = motion.carry(stack[index - 1][k], index - 1, index)
+                at = unknown & (trusted > 0.5)
+                change[of] += (float(((stack[index][k] - moved)[at] ** 2).sum()), float(at.sum()))
+    return [round(float(np.sqrt(total / max(number, 1))), 5) for total, number in change]

@@ -1,0 +1,170 @@
+"""Likeness: a network that learns from the keyframes what is the object, what is not, and where that is unclear."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.media import Shot
+from penumbra_engine.media.encoding import encode
+from penumbra_engine.models.small_matte import SmallMatte
+from penumbra_engine.solvers.background import Background
+from penumbra_engine.solvers.keyframes import Keyframes
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.trimap.regions import regions
+from penumbra_engine.training.composites import random_view, resampled
+from penumbra_engine.training.loop import Schedule, train
+
+_STEPS = {"draft": 120, "standard": 240, "final": 700}
+_LEARNING_RATE = 3e-3
+_SIDE, _BATCH = 112, 6  # px and number of the views
+_ON_OBJECT = 0.7  # of the views; the rest look anywhere
+_EXPOSURE = 0.25  # stops
+_SMALLEST, _LARGEST = 240, 640  # px of the wider side at which it works; half of the plate between them
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """evidence: T x 2 names x h x w in [0, 1] at the size it works at: for each object how likely a pixel is surely the
+    object, and how likely it is not surely something else. loss: at the end."""
+
+    key: str
+    evidence: Stack
+    loss: float
+
+
+def learn_likeness(
+    shot: Shot,
+    plates: Plates,
+    keyframes: Keyframes,
+    background: Background,
+    quality: str,
+    seed: int,
+    store: Store,
+) -> Steps[Likeness]:
+    """Train on the keyframes and look at every frame.
+
+    The features are learned on this shot from the keyframes and their augmentations. Two nested regions a name, the
+    foreground and all but the background; what lies between them is the unknown region.
+    """
+    with store.entry(
+        "likeness",
+        code=code_version(),
+        plates=plates.key,
+        keyframes=keyframes.key,
+        background=background.key,
+        quality=quality,
+        seed=seed,
+        threads=torch.get_num_threads(),
+    ) as entry:
+        if not entry.complete:
+            views = _Views(shot, plates, keyframes, background)
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(seed)
+                network = SmallMatte(2 * len(keyframes.names), (16, 24, 40, 64))
+            steps = _STEPS[quality]
+            total = steps + len(shot.frames)
+            training = train(network, lambda r: views.loss(network, r), Schedule(steps, _LEARNING_RATE, seed), entry)
+            loss = yield from _counted(training, total)
+            views.settle(network)
+            stack = entry.create_stack("evidence", (len(shot.frames), 2 * len(keyframes.names), *views.size))
+            for index in range(len(shot.frames)):
+                with torch.no_grad():
+                    stack[index] = network(views.seen(index)[None])[0].numpy()
+                yield steps + index, total
+            entry.finish({"loss": loss})
+        return Likeness(entry.key, entry.stack("evidence"), entry.meta["loss"])
+
+
+def _counted(steps: Steps[float], total: int) -> Steps[float]:
+    """The same steps as a part of more."""
+    try:
+        while True:
+            try:
+                done, _ = next(steps)
+            except StopIteration as end:
+                return end.value
+            yield done, total
+    finally:
+        steps.close()
+
+
+class _Views:
+    """The shot as the network sees it, smaller than the plate: regions are coarser than edges."""
+
+    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> None:
+        self.shot, self.plates, self.background = shot, plates, background
+        wide = max(shot.width, shot.height)
+        scale = min(1.0, min(max(wide / 2, _SMALLEST), _LARGEST) / wide)
+        self.size = (max(16, round(shot.height * scale)), max(16, round(shot.width * scale)))
+        self.side = min(_SIDE, *self.size)
+        self.keyed = sorted({index for _, index in keyframes.of})
+        self.pictures = {index: self.seen(index).numpy().transpose(1, 2, 0).copy() for index in self.keyed}
+        self.targets = {index: self._targets(keyframes, index) for index in self.keyed}
+
+    def seen(self, index: int) -> Tensor:
+        """The network's input of a frame, 6 x h x w."""
+        plate = self.plates.plate[index].transpose(1, 2, 0)
+        behind = self.background.read(index)
+        clean = plate if behind is None else behind.permute(1, 2, 0).numpy()
+        a, b = (self._encoded(part) for part in (plate, clean))
+        return torch.from_numpy(np.concatenate([a, a - b], 2).transpose(2, 0, 1).astype(np.float32))
+
+    def _encoded(self, picture: np.ndarray) -> np.ndarray:
+        small = cv2.resize(np.ascontiguousarray(picture), self.size[::-1], interpolation=cv2.INTER_AREA)
+        return encode(self.shot.space.working_to_lin_rec709(small), self.plates.exposure).clip(0, 1)
+
+    def _targets(self, keyframes: Keyframes, index: int) -> np.ndarray:
+        """Foreground, and all but the background, of each name; h x w x 2 names, NaN where a name isn't keyed."""
+        targets = np.full((*self.size, 2 * len(keyframes.names)), np.nan, np.float32)
+        for k, name in enumerate(keyframes.names):
+            if (name, index) in keyframes.of:
+                found = regions(keyframes.matte(name, index))
+                for offset, region in enumerate((found == 1, found > 0)):
+                    small = cv2.resize(region.astype(np.float32), self.size[::-1], interpolation=cv2.INTER_AREA)
+                    targets[..., 2 * k + offset] = small
+        return targets
+
+    def loss(self, network: SmallMatte, random: np.random.Generator) -> Tensor:
+        """Cross entropy on a batch of views of the keyframes."""
+        views = [self._view(random) for _ in range(_BATCH)]
+        inputs, targets = (torch.from_numpy(np.stack(part)) for part in zip(*views, strict=True))
+        known = ~targets.isnan()
+        found = network(inputs)[known].clamp(1e-5, 1 - 1e-5)
+        return torch.nn.functional.binary_cross_entropy(found, targets[known])
+
+    def _view(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        index = self.keyed[random.integers(len(self.keyed))]
+        height, width = self.size
+        centre = (random.uniform(0, width), random.uniform(0, height))
+        rows, columns = np.nonzero(np.nan_to_num(self.targets[index]).max(2) > 0)
+        if len(rows) and random.random() < _ON_OBJECT:
+            at, reach = random.integers(len(rows)), self.side / 4
+            centre = (columns[at] + random.uniform(-reach, reach), rows[at] + random.uniform(-reach, reach))
+        view, size = random_view(centre, self.side, random), (self.side, self.side)
+        picture = resampled(self.pictures[index][..., :3], view, size)
+        change = resampled(self.pictures[index][..., 3:], view, size)
+        targets = self.targets[index]
+        moved = np.stack([resampled(np.ascontiguousarray(t), view, size) for t in np.moveaxis(targets, 2, 0)])
+        gain = np.float32(2 ** random.uniform(-_EXPOSURE, _EXPOSURE))
+        grain = random.normal(0, 0.01, (*size, 6)).astype(np.float32)
+        seen = np.concatenate([picture * gain, change * gain], 2) + grain
+        if random.random() < 0.5:
+            seen, moved = seen[:, ::-1], moved[..., ::-1]
+        return np.ascontiguousarray(seen.transpose(2, 0, 1)), np.ascontiguousarray(moved)
+
+    @torch.no_grad()
+    def settle(self, network: SmallMatte) -> None:
+        """Take the statistics of the normalisation from whole frames, as they will be seen, and leave training."""
+        for layer in network.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.reset_running_stats()
+                layer.momentum = None  # the plain mean over what follows
+        network.train()
+        for index in self.keyed:
+            network(self.seen(index)[None])
+        network.eval()

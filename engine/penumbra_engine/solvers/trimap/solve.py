@@ -1,0 +1,125 @@
+"""The node Trimap Propagate: its stages in order, from a job to files."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from penumbra.protocol import Progress, Result, TrimapJob
+from penumbra_engine.cache import Store
+from penumbra_engine.errors import UsageError
+from penumbra_engine.matting.by_name import alpha_solver
+from penumbra_engine.media import Shot, check_out
+from penumbra_engine.solvers.background import Background, find_background
+from penumbra_engine.solvers.clock import Clock
+from penumbra_engine.solvers.delivery import Destination
+from penumbra_engine.solvers.keyframes import Keyframes, read_keyframes
+from penumbra_engine.solvers.motion import measure_motion
+from penumbra_engine.solvers.plates import decode
+from penumbra_engine.solvers.report import (
+    by_frame,
+    deliver_report,
+    frames_to_write,
+    header,
+    manifest,
+    named,
+    provenance,
+)
+from penumbra_engine.solvers.trimap.alpha import solve_alphas
+from penumbra_engine.solvers.trimap.likeness import learn_likeness
+from penumbra_engine.solvers.trimap.overview import overview
+from penumbra_engine.solvers.trimap.propagate import propagate
+from penumbra_engine.solvers.trimap.regions import wrong
+from penumbra_engine.solvers.trimap.write import write_mattes
+
+#: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
+_PARTS = {
+    "decode": 0.01,
+    "keyframes": 0.01,
+    "motion": 0.04,
+    "background": 0.15,
+    "likeness": 0.5,
+    "propagate": 0.04,
+    "alpha": 0.2,
+    "write": 0.05,
+}
+
+
+def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
+    """Solve a job and write its files. Closing the generator cancels: finished stages, the training so far and whole
+    files stay.
+
+    Raises UsageError, InputError, UnsolvableError and EngineError, each with one message for the user.
+    """
+    try:
+        alpha_solver(job.solver)
+    except UsageError as error:
+        raise UsageError(f"--solver: {error}", "--solver") from error
+    clock = Clock(_PARTS)
+    shot = Shot.open(job)
+    frames = frames_to_write(job, shot)
+    out = check_out(job.out)
+    plates = yield from clock.run("decode", decode(shot, store))
+    keyframes = yield from clock.run("keyframes", read_keyframes(shot, wrong, store))
+    motion = yield from clock.run("motion", measure_motion(plates, store))
+    background, likeness = None, None
+    if job.propagation != "flow":
+        background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
+        likeness = yield from clock.run(
+            "likeness", learn_likeness(shot, plates, keyframes, background, job.quality, job.seed, store)
+        )
+    carried = motion if job.propagation != "correlation" else None
+    trimaps = yield from clock.run("propagate", propagate(shot, keyframes, carried, likeness, store))
+    alphas = yield from clock.run("alpha", solve_alphas(shot, plates, trimaps, motion, job.solver, store))
+    inputs = manifest(shot, {"decode": plates.key, "keyframes": keyframes.key})
+    made = provenance(job, shot, job.solver, likeness.key if likeness else "none", inputs)
+    to = Destination(out, frames, made, job.full_window, job.float32)
+    names = keyframes.names
+    yield from clock.run("write", write_mattes(shot, plates, names, trimaps, alphas, to))
+    report: dict[str, Any] = {
+        **header(job, shot, frames),
+        "propagation": {
+            "by": job.propagation,
+            "loss": round(likeness.loss, 5) if likeness else None,
+            "background": background is not None and not background.why_not,
+        },
+        "doubt": by_frame(shot, 1e3 * trimaps.doubt),
+        "unknown": by_frame(shot, _unknown(trimaps.trimaps, len(shot.frames))),
+        "alpha": {
+            "solver": job.solver,
+            "residual": {str(f): float(f"{r:.3g}") for f, r in zip(shot.frames, alphas.residual, strict=True)},
+            "flicker": {"each_frame_alone": alphas.flicker[0], "brought_together": alphas.flicker[1]},
+        },
+        "next_keyframe": _next_keyframe(shot, keyframes, trimaps.doubt),
+        "float32": to.widened,
+        "inputs": inputs,
+        "warnings": _warnings(shot, keyframes, background, trimaps.doubt, to.widened),
+    }
+    sheet = overview(shot, plates, names, trimaps, alphas, frames)
+    report["seconds"] = clock.spent()
+    return deliver_report(job, shot, out, [*names, *(f"{name}_trimap" for name in names)], sheet, report)
+
+
+def _unknown(trimaps: Any, count: int) -> list[float]:
+    """The unknown part of each frame."""
+    return [float((trimaps[index] == 0.5).any(0).mean()) for index in range(count)]
+
+
+def _next_keyframe(shot: Shot, keyframes: Keyframes, doubt: np.ndarray) -> int | None:
+    """The frame whose trimap would help most: that of the most doubt. None when all are keyed."""
+    keyed = {index for _, index in keyframes.of}
+    free = [index for index in range(len(doubt)) if index not in keyed]
+    return shot.frames[max(free, key=lambda index: doubt[index])] if free else None
+
+
+def _warnings(
+    shot: Shot, keyframes: Keyframes, background: Background | None, doubt: np.ndarray, widened: list[int]
+) -> list[str]:
+    said = list(shot.warnings)
+    if background is not None and background.why_not:
+        said.append(f"the background could not be used to tell the object from it: {background.why_not}")
+    if (frame := _next_keyframe(shot, keyframes, doubt)) is not None:
+        said.append(f"one more keyframe would help most on frame {frame}")
+    if widened:
+        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
+    return said
