@@ -18,7 +18,7 @@ from penumbra_engine.media import Sequence, read_mask, read_picture
 
 _SHADOW, _OUTSIDE, _UNKNOWN, _MOVES = 50, 85, 170, 255  # the labels of CDnet that count, or that don't
 _PUBLISHED_F1 = 0.991  # of Omnimatte, Lu et al. 2021
-_SPECKLE = 5  # px
+_SPECKLE, _GAP = 5, 11  # px: smaller spots go, smaller holes close
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,20 @@ def mask_scores(masks: np.ndarray, labels: Labels) -> dict[str, float]:
 
 
 def _subtract_background(plate: Sequence, folder: Path) -> np.ndarray:
-    """Rough masks of what moves, without shadows, by a mixture of Gaussians (Zivkovic 2004): written to mask.####.png,
-    and T x H x W bool. It sees all frames once before it says anything."""
+    """Rough masks of what moves, without shadows, by nearest neighbours in colour (Zivkovic and van der Heijden 2006):
+    written to mask.####.png, and T x H x W bool. It sees all frames once before it says anything."""
     frames = plate.frames()
     pictures = [np.round(read_picture(plate.path(frame), "rgb").pixels * 255).astype(np.uint8) for frame in frames]
-    subtractor = cv2.createBackgroundSubtractorMOG2(history=len(pictures), detectShadows=True)
+    subtractor = cv2.createBackgroundSubtractorKNN(history=len(pictures), detectShadows=True)
     for picture in pictures:
         subtractor.apply(picture)
     folder.mkdir()
     masks = []
+    closing = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (_GAP, _GAP))
     for frame, picture in zip(frames, pictures, strict=True):
         moves = subtractor.apply(picture, learningRate=0) == _MOVES
-        masks.append(cv2.medianBlur(moves.astype(np.uint8), _SPECKLE) > 0)
+        spots = cv2.medianBlur(moves.astype(np.uint8), _SPECKLE)
+        masks.append(cv2.morphologyEx(spots, cv2.MORPH_CLOSE, closing) > 0)
         write_mask(folder / f"mask.{frame:04d}.png", masks[-1])
     return np.stack(masks)
 

@@ -1,5 +1,6 @@
 """The bench of Omnimatte Layers: our solver and its baselines on rendered shots, by the referee's definitions."""
 
+import functools
 import tempfile
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ import torch
 from penumbra.protocol import OmnimatteJob, Progress, Result
 from penumbra_engine.bench.median import mask_over_median
 from penumbra_engine.bench.meter import Cost, measured
+from penumbra_engine.bench.paper import paper_omnimatte
 from penumbra_engine.bench.table import Cell, Table
 from penumbra_engine.bench.true_shot import TrueShot, find_shots, read_result
 from penumbra_engine.files import write_atomically
@@ -47,7 +49,7 @@ METHODS: dict[str, Method] = {"standard": standard, "draft": draft, "mask over m
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one method made of one shot: where its files are, their figures, and what they cost."""
+    """What one method made of one shot: where its files are, their figures, what they cost, and what it warned of."""
 
     shot: str
     method: str
@@ -55,43 +57,52 @@ class Outcome:
     frames: int
     scores: dict[str, float]
     cost: Cost
+    warnings: tuple[str, ...]
 
 
 def bench_shots(
-    shots: Path, only: str = "", out: Path | None = None, tell: Callable[[str], None] = lambda line: None
+    shots: Path,
+    only: str = "",
+    out: Path | None = None,
+    paper: bool = False,
+    tell: Callable[[str], None] = lambda line: None,
 ) -> list[Table]:
     """Run every method on every shot, cold, one after the other. With `out`, layers and contact sheets are kept there.
 
-    tell: hears what is being done. Returns the table of figures, the one of costs, and the one of costs by stage.
+    paper: the paper's own configuration too, trained for as long as our standard solve took. tell: hears what is being
+    done. Returns the table of figures, the one of costs, and the one of costs by stage.
     Raises UsageError when no such shot is there, and what the solvers raise.
     """
-    outcomes = []
+    outcomes: list[Outcome] = []
     for shot in find_shots(shots, only):
         with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
-            folder = (out or Path(temporary)) / shot.name
-            made = [_solve(shot, name, folder, Path(temporary), tell) for name in METHODS]
+            folder, done = (out or Path(temporary)) / shot.name, len(outcomes)
+            for name, method in METHODS.items():
+                tell(f"{shot.name}: {name}")
+                outcomes.append(_solve(shot, name, method, folder, Path(temporary)))
+            if paper:
+                tell(f"{shot.name}: paper")
+                timed = functools.partial(paper_omnimatte, seconds=outcomes[done].cost.total)
+                outcomes.append(_solve(shot, "paper", timed, folder, Path(temporary)))
             truth = shot.truth()
-            outcomes += [_scored(shot, truth, *each) for each in made]
+            outcomes[done:] = [_scored(shot, truth, outcome) for outcome in outcomes[done:]]
             if out:
-                write_atomically(folder / "sheet.png", _sheet(shot, truth, outcomes[-len(METHODS) :]))
+                write_atomically(folder / "sheet.png", _sheet(shot, truth, outcomes[done:]))
     return [figures_table(outcomes), cost_table(outcomes), stage_table(outcomes)]
 
 
-def _solve(
-    shot: TrueShot, name: str, folder: Path, temporary: Path, tell: Callable[[str], None]
-) -> tuple[str, Path, Cost]:
-    tell(f"{shot.name}: {name}")
+def _solve(shot: TrueShot, name: str, method: Method, folder: Path, temporary: Path) -> Outcome:
     out, cache = folder / name.replace(" ", "_"), temporary / f"cache {name}"
     out.mkdir(parents=True, exist_ok=True)
-    _, cost = measured(METHODS[name](shot.job(out), cache))
-    return name, out, cost
+    result, cost = measured(method(shot.job(out), cache))
+    return Outcome(shot.name, name, out, len(shot.frames), {}, cost, tuple(result.warnings))
 
 
-def _scored(shot: TrueShot, truth: Truth, method: str, out: Path, cost: Cost) -> Outcome:
-    scores = layer_scores(truth, *read_result(out, shot.names, shot.frames))
+def _scored(shot: TrueShot, truth: Truth, outcome: Outcome) -> Outcome:
+    scores = layer_scores(truth, *read_result(outcome.out, shot.names, shot.frames))
     if not shot.ratio:  # a reflection on another floor has no truth
         scores = {name: score for name, score in scores.items() if not name.startswith("replate")}
-    return Outcome(shot.name, method, out, len(shot.frames), scores, cost)
+    return replace(outcome, scores=scores)
 
 
 def figures_table(outcomes: Sequence[Outcome]) -> Table:
@@ -99,6 +110,7 @@ def figures_table(outcomes: Sequence[Outcome]) -> Table:
     table = Table("Omnimatte Layers", PROTOCOL, ("shot", "method", *FIGURES))
     for outcome in outcomes:
         table.add({"shot": outcome.shot, "method": outcome.method, **outcome.scores})
+        table.notes += [f"{outcome.shot}, {outcome.method}: {warning}" for warning in outcome.warnings]
     return table
 
 

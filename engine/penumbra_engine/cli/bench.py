@@ -35,6 +35,9 @@ def omnimatte(
     highway: Annotated[str, typer.Option(metavar="DIR", help="CDnet's highway: frames and groundtruth.")] = "",
     panels: Annotated[str, typer.Option(metavar="DIR", help="Omnimatte-SP's films of panels, in sets.")] = "",
     ablate: Annotated[bool, typer.Option("--ablate", help="Replace each stage by the truth instead.")] = False,
+    paper: Annotated[
+        bool, typer.Option("--paper", help="The paper's configuration too, for the time of ours.")
+    ] = False,
     only: Only = "",
     out: Out = "",
     as_json: AsJson = False,
@@ -56,7 +59,7 @@ def omnimatte(
         if shots and ablate:
             tables.append(ablate_shots(Path(shots), only, tell))
         elif shots:
-            tables += bench_shots(Path(shots), only, Path(out) if out else None, tell)
+            tables += bench_shots(Path(shots), only, Path(out) if out else None, paper, tell)
         if highway:
             tables.append(bench_highway(Path(highway), tell))
         if panels:
