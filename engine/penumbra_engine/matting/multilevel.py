@@ -9,7 +9,8 @@ from torch import Tensor
 from penumbra_engine.errors import InputError
 
 _SMALL = 32  # px: levels up to here are cheap, and colours travel far on them
-_SMALL_PASSES, _PASSES = 10, 2
+_SMALL_PASSES, _PASSES = 10, 5
+_OPAQUE = 0.999  # alpha from which only the foreground shows
 _SURE = 0.9  # alpha from which a pixel's colour counts for the foreground's mean; 1 less it for the background's
 
 
@@ -36,22 +37,23 @@ def multilevel(
             f"the alpha is {tuple(alpha.shape)}, the picture {tuple(picture.shape)}: give one for each frame"
         )
     colours = [
-        _frame(picture[t : t + 1], alpha[t : t + 1], regularisation, gradient_weight) for t in range(len(picture))
+        _frame(picture[t], alpha[t], regularisation, gradient_weight) for t in range(len(picture))
     ]
-    both = torch.cat(colours)
+    both = torch.stack(colours)
     return Colours(both[:, :3], both[:, 3:])
 
 
 def _frame(picture: Tensor, alpha: Tensor, regularisation: float, gradient_weight: float) -> Tensor:
-    """1 x 6 x H x W, foreground and background."""
-    low, high = picture.amin((2, 3), keepdim=True), picture.amax((2, 3), keepdim=True)
-    low, high = torch.cat([low, low], 1), torch.cat([high, high], 1)
-    both = torch.cat([_mean(picture, alpha > _SURE), _mean(picture, alpha < 1 - _SURE)], 1)
-    for height, width in _sizes(*picture.shape[-2:]):
-        small, matte = (F.interpolate(x, (height, width), mode="nearest") for x in (picture, alpha))
-        both = F.interpolate(both, (height, width), mode="nearest")
+    """6 x H x W, foreground and background; picture 3 x H x W, alpha 1 x H x W."""
+    low, high = picture.amin((1, 2)), picture.amax((1, 2))
+    bounds = torch.cat([low, low]), torch.cat([high, high])
+    both = torch.cat([_mean(picture, alpha > _SURE), _mean(picture, alpha < 1 - _SURE)])[:, None, None]
+    for height, width in _sizes(*alpha.shape[-2:]):
+        small, matte, both = (_resized(x, height, width) for x in (picture, alpha, both))
         passes = _SMALL_PASSES if max(height, width) <= _SMALL else _PASSES
-        both = _relaxed(both, small, matte, regularisation, gradient_weight, passes, low, high)
+        both[:3] = torch.where(matte > _OPAQUE, small, both[:3])
+        both[3:] = torch.where(matte < 1 - _OPAQUE, small, both[3:])
+        _relax(both, small, matte, regularisation, gradient_weight, passes, bounds)
     return both
 
 
@@ -64,37 +66,46 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 
 
 def _mean(picture: Tensor, chosen: Tensor) -> Tensor:
-    """Mean colour of the chosen pixels, of the whole picture where none is; 1 x 3 x 1 x 1."""
-    weight = chosen.to(picture.dtype) if chosen.any() else torch.ones_like(picture[:, :1])
-    return (picture * weight).sum((2, 3), keepdim=True) / weight.sum()
+    """Mean colour of the chosen pixels of 1 x H x W, of the whole picture where none is; 3."""
+    weight = chosen.to(picture.dtype) if chosen.any() else torch.ones_like(picture[:1])
+    return (picture * weight).sum((1, 2)) / weight.sum()
 
 
-def _relaxed(
+def _resized(picture: Tensor, height: int, width: int) -> Tensor:
+    return F.interpolate(picture[None], (height, width), mode="nearest")[0]
+
+
+def _relax(
     both: Tensor,
     picture: Tensor,
     alpha: Tensor,
     regularisation: float,
     gradient_weight: float,
     passes: int,
-    low: Tensor,
-    high: Tensor,
-) -> Tensor:
-    around = F.pad(alpha, (1, 1, 1, 1), mode="replicate")
-    weights = [regularisation + gradient_weight * (alpha - other).abs() for other in _neighbours(around)]
+    bounds: tuple[Tensor, Tensor],
+) -> None:
+    """Update, in place, the colours of pixels that show both sides; those that show one have its colour already."""
+    height, width = alpha.shape[-2:]
+    pixel = ((alpha > 1 - _OPAQUE) & (alpha < _OPAQUE)).flatten().nonzero()[:, 0]
+    y, x = pixel // width, pixel % width
+    beside = [(y, (x - 1).clamp(min=0)), (y, (x + 1).clamp(max=width - 1))]
+    beside += [((y - 1).clamp(min=0), x), ((y + 1).clamp(max=height - 1), x)]
+    others = [row * width + column for row, column in beside]
+    flat = alpha.flatten()
+    front = flat[pixel][:, None]
+    weights = [regularisation + gradient_weight * (front - flat[other][:, None]).abs() for other in others]
     total = weights[0] + weights[1] + weights[2] + weights[3]
+    shares = torch.cat([front, 1 - front], 1)
+    scale = shares / (shares.square().sum(1, keepdim=True) + total)
     weights = [weight / total for weight in weights]
-    rest = 1 - alpha
-    scale = 1 / (alpha.square() + rest.square() + total)
-    share = torch.cat([(alpha * scale).expand_as(picture), (rest * scale).expand_as(picture)], 1)
+    seen = picture.flatten(1).T[pixel]
+    colours = both.flatten(1).T.contiguous()  # pixels in rows: a neighbour is one read
     for _ in range(passes):
-        mean = torch.zeros_like(both)
-        for weight, other in zip(weights, _neighbours(F.pad(both, (1, 1, 1, 1), mode="replicate")), strict=True):
-            mean.addcmul_(weight, other)
-        lack = picture - alpha * mean[:, :3] - rest * mean[:, 3:]
-        both = (mean + share * torch.cat([lack, lack], 1)).clamp_(low, high)
-    return both
-
-
-def _neighbours(padded: Tensor) -> list[Tensor]:
-    """Left, right, upper and lower neighbours of all pixels but the outermost."""
-    return [padded[..., 1:-1, :-2], padded[..., 1:-1, 2:], padded[..., :-2, 1:-1], padded[..., 2:, 1:-1]]
+        mean = weights[0] * colours[others[0]]
+        for weight, other in zip(weights[1:], others[1:], strict=True):
+            mean.addcmul_(weight, colours[other])
+        lack = seen - shares[:, :1] * mean[:, :3] - shares[:, 1:] * mean[:, 3:]
+        mean[:, :3].addcmul_(scale[:, :1], lack)
+        mean[:, 3:].addcmul_(scale[:, 1:], lack)
+        colours[pixel] = mean.clamp_(*bounds)
+    both.copy_(colours.T.reshape(both.shape))
