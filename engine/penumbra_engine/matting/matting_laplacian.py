@@ -10,11 +10,14 @@ _WINDOW = 3  # px
 _AREA = _WINDOW**2
 
 
-def matting_laplacian(picture: Tensor, unknown: Tensor, known: Tensor, epsilon: float) -> LinearSystem:
+def matting_laplacian(
+    picture: Tensor, unknown: Tensor, known: Tensor, epsilon: float, data: tuple[Tensor, Tensor] | None = None
+) -> LinearSystem:
     """The rows of the unknown pixels, as a system for their alpha.
 
     picture: 3 x H x W. unknown: H x W bool. known: H x W, alpha where it is not unknown. epsilon: how much the colours
-    of a window may vary before they count, squared, as sum over the window.
+    of a window may vary before they count, squared, as sum over the window. data: a target for each unknown pixel and
+    its weight, N each.
 
     Windows without an unknown pixel say nothing and are left out. The rest could be applied by box filters, without any
     stored row; but an unknown region is a small part of its box, and what box filters subtract cancels unless it is
@@ -31,7 +34,13 @@ def matting_laplacian(picture: Tensor, unknown: Tensor, known: Tensor, epsilon: 
         dy, dx = divmod(place, _WINDOW)
         holding = number[y + 2 - dy, x + 2 - dx]
         stencil[:, 2 - dy : 5 - dy, 2 - dx : 5 - dx] += rows[holding * _AREA + place]
-    return LinearSystem.of_stencil(stencil, unknown, known)
+    if data is None:
+        return LinearSystem.of_stencil(stencil, unknown, known)
+    target, weight = data
+    stencil[:, 2, 2] += weight
+    system = LinearSystem.of_stencil(stencil, unknown, known)
+    system.right += weight * target
+    return system
 
 
 def _windows(picture: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:

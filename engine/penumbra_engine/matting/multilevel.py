@@ -36,9 +36,7 @@ def multilevel(
         raise InputError(
             f"the alpha is {tuple(alpha.shape)}, the picture {tuple(picture.shape)}: give one for each frame"
         )
-    colours = [
-        _frame(picture[t], alpha[t], regularisation, gradient_weight) for t in range(len(picture))
-    ]
+    colours = [_frame(picture[t], alpha[t], regularisation, gradient_weight) for t in range(len(picture))]
     both = torch.stack(colours)
     return Colours(both[:, :3], both[:, 3:])
 

@@ -23,11 +23,13 @@ class Solution(NamedTuple):
     iterations: list[int]
 
 
-def solve_frames(picture: Tensor, trimap: Tensor, start: Tensor | None, solve: FrameSolver) -> Solution:
+def solve_frames(
+    picture: Tensor, trimap: Tensor, start: Tensor | None, solve: FrameSolver, margin: int = _MARGIN
+) -> Solution:
     """Solve frame after frame, each within the box of its unknown pixels, from `start` or from the frame before.
 
-    picture: T x C x H x W. trimap: T x 1 x H x W. Raises InputError for a trimap that does not fit or has no
-    background.
+    picture: T x C x H x W. trimap: T x 1 x H x W. margin: px round that box which the solver looks at. Raises
+    InputError for a trimap that does not fit or has no background.
     """
     unknown, foreground = split(picture, trimap)
     alpha = foreground.to(picture.dtype)
@@ -36,7 +38,7 @@ def solve_frames(picture: Tensor, trimap: Tensor, start: Tensor | None, solve: F
     for t in range(len(picture)):
         if not unknown[t].any():
             continue
-        rows, columns = box_of(unknown[t, 0], _MARGIN)
+        rows, columns = box_of(unknown[t, 0], margin)
         inside = unknown[t, 0, rows, columns]
         before = (guess if start is None else start[t, 0])[rows, columns][inside].double()
         solved = solve(picture[t, :, rows, columns], inside, alpha[t, 0, rows, columns], before)

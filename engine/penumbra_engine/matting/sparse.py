@@ -22,7 +22,10 @@ def to_scipy(matrix: Tensor) -> scipy.sparse.csr_array:
 
 def transposed(matrix: Tensor) -> Tensor:
     """By rows again, on the same device."""
-    turned = scipy.sparse.csr_array(to_scipy(matrix).T)
-    parts = (turned.indptr, turned.indices, turned.data)
-    start, column, values = (torch.from_numpy(part).to(matrix.device) for part in parts)
-    return by_rows(start, column, values, turned.shape)
+    return of_scipy(scipy.sparse.csr_array(to_scipy(matrix).T), matrix.device)
+
+
+def of_scipy(matrix: scipy.sparse.csr_array, device: torch.device) -> Tensor:
+    """The same matrix on a device."""
+    start, column = (torch.from_numpy(part.astype("int32", copy=False)) for part in (matrix.indptr, matrix.indices))
+    return by_rows(start.to(device), column.to(device), torch.from_numpy(matrix.data).to(device), matrix.shape)
