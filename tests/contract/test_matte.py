@@ -151,6 +151,12 @@ def test_progress_shows_where_the_preview_is(make: Callable[..., MatteJob], tmp_
     steps.close()
 
 
+def test_progress_never_goes_back(make: Callable[..., MatteJob], tmp_path: Path) -> None:
+    _, seen = solve(make(tmp_path / "out", steps=2), tmp_path / "cache")
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions) and fractions[-1] <= 1
+
+
 def test_one_frame_of_odd_size_is_enough(tmp_path: Path) -> None:
     y, x = np.mgrid[0:33, 0:47].astype(np.float32)
     alpha = np.clip(8.5 - np.hypot(x - 20, y - 16), 0, 1)[..., None]
