@@ -151,6 +151,18 @@ def test_progress_shows_where_the_preview_is(make: Callable[..., MatteJob], tmp_
     steps.close()
 
 
+def test_objects_keyed_on_different_frames_share_a_network(
+    make: Callable[..., MatteJob], tiny_shot: Any, tmp_path: Path
+) -> None:
+    shade = write(tmp_path / "shade.exr", 2 - 2 * tiny_shot.shade[5])
+    keyframes = [*make(tmp_path, keyed=(1001, 1012)).keyframes, Keyframe("shadow", 1006, shade)]
+    result, _ = solve(make(tmp_path / "out", keyframes=keyframes, steps=2), tmp_path / "cache")
+    assert list(result.layers) == ["ball", "shadow"]
+    for name, frame, truth in (("ball", 1012, tiny_shot.alpha[11]), ("shadow", 1006, 2 - 2 * tiny_shot.shade[5])):
+        alpha = read_picture(tmp_path / "out" / name / f"{name}.{frame}.exr").pixels[..., 3]
+        assert alpha.sum() == pytest.approx(truth.sum(), rel=1e-3)
+
+
 def test_progress_never_goes_back(make: Callable[..., MatteJob], tmp_path: Path) -> None:
     _, seen = solve(make(tmp_path / "out", steps=2), tmp_path / "cache")
     fractions = [progress.fraction for progress in seen]
