@@ -8,7 +8,7 @@ import typer
 
 from penumbra import client
 from penumbra.protocol import Failure, to_wire
-from penumbra_engine.cli import bench, cache, doctor, engine, run, train
+from penumbra_engine.cli import bench, cache, doctor, engine, models, run, train
 from penumbra_engine.cli.show import Ended
 from penumbra_engine.service.work import failure_of
 
@@ -26,6 +26,7 @@ app.command()(doctor.doctor)
 app.add_typer(cache.app, name="cache")
 app.add_typer(bench.app, name="bench")
 app.command()(train.train)
+app.add_typer(models.app, name="models")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
