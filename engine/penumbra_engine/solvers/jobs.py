@@ -7,6 +7,7 @@ from typing import Any
 from penumbra.protocol import Job, Progress, Result
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
+from penumbra_engine.solvers.clean_plate.solve import solve as solve_clean_plate
 from penumbra_engine.solvers.matte.solve import solve as solve_matte
 from penumbra_engine.solvers.omnimatte.solve import solve as solve_omnimatte
 from penumbra_engine.solvers.trimap.solve import solve as solve_trimap
@@ -14,6 +15,7 @@ from penumbra_engine.solvers.trimap.solve import solve as solve_trimap
 #: Each takes the job of its kind.
 _SOLVERS: dict[str, Callable[[Any, Store], Generator[Progress, None, Result]]] = {
     "omnimatte": solve_omnimatte,
+    "clean-plate": solve_clean_plate,
     "matte": solve_matte,
     "trimap": solve_trimap,
 }

@@ -51,7 +51,7 @@ def decode(shot: Shot, store: Store) -> Steps[Plates]:
                 yield count + index, 2 * count
             exposure = _exposure(shot, plate)
             for index in range(count):
-                luminance[index] = _luminance(shot, plate[index], exposure)[None]
+                luminance[index] = encoded_luminance(shot, plate[index], exposure)[None]
             entry.finish({"exposure": exposure})
         return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"), entry.meta["exposure"])
 
@@ -67,6 +67,7 @@ def _exposure(shot: Shot, plate: Stack) -> float:
     return 0.6 / max(float(np.median(bright)), 1e-6)
 
 
-def _luminance(shot: Shot, pixels: np.ndarray, exposure: float) -> np.ndarray:
+def encoded_luminance(shot: Shot, pixels: np.ndarray, exposure: float) -> np.ndarray:
+    """What features and flow see of a picture 3 x H x W in the working space: H x W uint8."""
     encoded = encode(_rec709(shot, pixels), exposure).clip(0, 1).astype(np.float32)
     return np.round(cv2.cvtColor(encoded, cv2.COLOR_RGB2GRAY) * 255).astype(np.uint8)

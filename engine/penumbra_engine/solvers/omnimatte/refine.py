@@ -55,7 +55,7 @@ def refine(
             for index in range(count):
                 picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
                 transmission, effect = bound.read(index)
-                solid, effect = _objects_and_effect(
+                solid, effect = objects_and_effect(
                     picture, background, transmission, effect, masks.union(index), canvas, band
                 )
                 parts = _membership(masks.objects(index)) * solid
@@ -67,7 +67,7 @@ def refine(
         return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"))
 
 
-def _objects_and_effect(
+def objects_and_effect(
     picture: Tensor,
     background: Tensor,
     transmission: Tensor,

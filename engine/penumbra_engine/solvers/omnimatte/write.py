@@ -40,13 +40,17 @@ def write_layers(shot: Shot, plates: Plates, canvas: Canvas, layers: Layers, to:
         index = shot.frames.index(frame)
         plate = torch.from_numpy(plates.plate[index])
         each, background = layers.read(index, plates, canvas)
-        _check(written, frame, plate, each, background)
+        check_recomposition(written, frame, plate, each, background)
         _Frame(shot, to, frame).layers(index, plate, each, background, canvas, layers)
         yield done + 1, len(to.frames)
     return written
 
 
-def _check(written: Written, frame: int, plate: Tensor, layers: Tensor, background: Tensor) -> None:
+def check_recomposition(written: Written, frame: int, plate: Tensor, layers: Tensor, background: Tensor) -> None:
+    """Note by how much the layers of a frame miss its plate, as they are and as half floats.
+
+    Raises EngineError when that is more than the contract allows.
+    """
     for half, errors, tolerance in ((False, written.exact, FLOAT_TOLERANCE), (True, written.rounded, HALF_TOLERANCE)):
         if half and any(exceeds_half(t.numpy()) for t in (layers, background)):
             continue  # that frame is written as it is

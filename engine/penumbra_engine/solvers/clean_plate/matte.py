@@ -1,0 +1,75 @@
+"""Matte: alpha of the subject against the aligned plate, and of the effects that lie behind it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.composite import share_out
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.bound import Bound
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+_SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
+
+
+@dataclass(frozen=True)
+class Matte:
+    """alpha: T x 2 x H x W, of the subject and of its effects behind it, each rounded to what a half float holds.
+    confidence: T x 1 x H x W in [0, 1]."""
+
+    key: str
+    alpha: Stack
+    confidence: Stack
+
+    def read(self, index: int, plates: Plates, canvas: Canvas, merge: bool) -> tuple[Tensor, Tensor]:
+        """Layers 2 x 4 x H x W, the subject before its effects, or 1 x 4 x H x W when they are merged, and the
+        background 3 x H x W, that give the plate back exactly. Premultiplied."""
+        plate, alpha = torch.from_numpy(plates.plate[index]), torch.from_numpy(self.alpha[index])
+        solid = torch.stack([alpha[0], torch.zeros_like(alpha[0])])
+        if merge:
+            alpha = _rounded(1 - (1 - alpha[:1]) * (1 - alpha[1:]))
+            solid = solid[:1]
+        return share_out(plate, canvas.background(index), alpha, solid)
+
+
+def solve_matte(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, store: Store) -> Steps[Matte]:
+    """Solve the boundary of the subject against the aligned plate with the subject's own shadow on it."""
+    with store.entry("clean_plate_matte", code=code_version(), bound=bound.key, masks=masks.key) as entry:
+        if not entry.complete:
+            count = len(shot.frames)
+            alphas = entry.create_stack("alpha", (count, 2, shot.height, shot.width))
+            confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
+            band = max(3.0, _BAND * shot.width)
+            for index in range(count):
+                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+                transmission, effect = bound.read(index)
+                solid, effect = objects_and_effect(
+                    picture, background, transmission, effect, masks.union(index), canvas, band
+                )
+                # Behind what is solid nothing of the effect is seen: the layer has a hole there.
+                effect = torch.where(solid >= 1 - _SILENT, 0.0, effect)
+                alphas[index] = _rounded(torch.stack([solid, effect])).numpy()
+                confidence[index] = _confidence(canvas, index, solid).numpy()[None]
+                yield index, count
+            entry.finish()
+        return Matte(entry.key, entry.stack("alpha"), entry.stack("confidence"))
+
+
+def _rounded(alpha: Tensor) -> Tensor:
+    """Alpha as a file holds it, so that colours are made for the alpha that is written."""
+    alpha = alpha.clamp(0, 1).half().float()
+    return torch.where(alpha < _SILENT, 0.0, alpha)
+
+
+def _confidence(canvas: Canvas, index: int, solid: Tensor) -> Tensor:
+    """How far the result can be trusted: 1 where the plate is kept, less where the clean plate does not reach or fits
+    badly."""
+    fit = min(1.0, 2 / max(float(canvas.misfit[index]), 1e-6))
+    return 1 - solid * (1 - canvas.seen(index) * fit)

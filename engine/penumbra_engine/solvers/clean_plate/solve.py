@@ -1,0 +1,142 @@
+"""The node Clean Plate Matte: its stages in order, from a job to files."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from penumbra.protocol import AUTO, CleanPlateJob, Progress, Result
+from penumbra_engine.cache import Store
+from penumbra_engine.errors import UnsolvableError, UsageError
+from penumbra_engine.media import Shot, check_out
+from penumbra_engine.solvers.clean_plate.align import Alignment, align
+from penumbra_engine.solvers.clean_plate.matte import solve_matte
+from penumbra_engine.solvers.clean_plate.overview import overview
+from penumbra_engine.solvers.clean_plate.subject import find_subject
+from penumbra_engine.solvers.clean_plate.write import write_mattes
+from penumbra_engine.solvers.clock import Clock
+from penumbra_engine.solvers.delivery import Destination
+from penumbra_engine.solvers.masks import Masks, read_masks
+from penumbra_engine.solvers.omnimatte.bound import bound_effects
+from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
+from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.register import register
+from penumbra_engine.solvers.plates import Plates, decode
+from penumbra_engine.solvers.report import (
+    by_frame,
+    deliver_report,
+    frames_to_write,
+    header,
+    manifest,
+    named,
+    provenance,
+)
+from penumbra_engine.solvers.steps import Steps
+
+#: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
+_PARTS = {
+    "decode": 0.05,
+    "masks": 0.02,
+    "align": 0.25,
+    "subject": 0.05,
+    "bound": 0.2,
+    "matte": 0.35,
+    "write": 0.08,
+}
+_MISFIT = 2.5  # times what noise alone gives
+_UNLIKE = 0.6  # of the picture in agreement
+
+
+def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]:
+    """Solve a job and write its files. Closing the generator cancels: finished stages and whole files stay.
+
+    Raises UsageError, InputError, UnsolvableError and EngineError, each with one message for the user.
+    """
+    if job.solver != "closed-form":
+        raise UsageError(f"--solver {job.solver}: this engine has no such network yet; use closed-form", "--solver")
+    clock = Clock(_PARTS)
+    shot = Shot.open(job)
+    frames = frames_to_write(job, shot)
+    out = check_out(job.out)
+    plates = yield from clock.run("decode", decode(shot, store))
+    masks, alignment = None, None
+    if job.masks:
+        masks = yield from clock.run("masks", read_masks(shot, store))
+    if masks and job.clean_plate == AUTO:
+        canvas = yield from clock.run("align", _own_canvas(shot, plates, masks, store))
+    else:
+        alignment = yield from clock.run("align", align(shot, plates, masks, store))
+        canvas = alignment.canvas
+    if masks is None:
+        masks = yield from clock.run("subject", find_subject(shot, plates, canvas, store))
+    bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
+    matte = yield from clock.run("matte", solve_matte(shot, plates, masks, canvas, bound, store))
+    subject = shot.names[0] if shot.names else "subject"
+    names = (subject,) if job.effects == "merge" else (subject, "effects")
+    inputs = manifest(shot, {"decode": plates.key, "align": canvas.key})
+    to = Destination(out, frames, provenance(job, shot, "closed form", "none", inputs), job.full_window, job.float32)
+    written = yield from clock.run("write", write_mattes(shot, plates, canvas, matte, names, to))
+    report: dict[str, Any] = {
+        **header(job, shot, frames),
+        "order": [*names, "background"],
+        "alignment": _aligned(shot, alignment, canvas),
+        "recomposition": {
+            "float": _rounded(written.exact),
+            "half": _rounded(written.rounded),
+            "float32": to.widened,
+        },
+        "inputs": inputs,
+        "warnings": _warnings(shot, alignment, canvas, to.widened),
+    }
+    picture = overview(shot, plates, canvas, matte, names, frames)
+    report["seconds"] = clock.spent()
+    return deliver_report(job, shot, out, names, picture, report)
+
+
+def _own_canvas(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[Canvas]:
+    """The background that Omnimatte Layers finds in the same shot, by the same cached stages."""
+    if len(shot.frames) == 1:
+        raise UnsolvableError(
+            "--clean-plate auto: one frame shows no background behind its subject. Give the frames around it, and "
+            "--write for the one that is wanted, or a clean plate",
+            "--clean-plate",
+        )
+    registration = yield from register(shot, plates, store)
+    flow = yield from estimate_flow(plates, registration, store)
+    return (yield from build_canvas(shot, plates, masks, registration, flow, store))
+
+
+def _aligned(shot: Shot, alignment: Alignment | None, canvas: Canvas) -> dict[str, Any]:
+    """What the report says of how well the clean plate fits, frame by frame."""
+    said = {"source": "clean plate" if alignment else AUTO, "noise": vars(canvas.noise)}
+    said["misfit_sigma"] = by_frame(shot, canvas.misfit)
+    if alignment:
+        said["inliers"] = {str(f): int(n) for f, n in zip(shot.frames, alignment.inliers, strict=True)}
+        said["residual_px"] = by_frame(shot, alignment.residual)
+        said["agreement"] = by_frame(shot, alignment.agreement)
+        for name in ("gain", "offset"):
+            values = getattr(alignment, name)
+            said[name] = {str(f): [round(float(v), 5) for v in of] for f, of in zip(shot.frames, values, strict=True)}
+    return said
+
+
+def _warnings(shot: Shot, alignment: Alignment | None, canvas: Canvas, widened: list[int]) -> list[str]:
+    said, frames = list(shot.warnings), np.array(shot.frames)
+    loose = canvas.misfit > _MISFIT
+    if loose.any():
+        said.append(
+            f"frames {named(frames[loose])}: outside the subject the plate differs from the clean plate by "
+            f"{canvas.misfit.max():.1f} times what noise gives; parallax or other light may be in the layers"
+        )
+    if alignment is not None and (unlike := alignment.agreement < _UNLIKE).any():
+        said.append(
+            f"frames {named(frames[unlike])}: plate and clean plate agree on {100 * alignment.agreement.min():.0f} % "
+            "of the picture only; look at background/"
+        )
+    if widened:
+        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
+    return said
+
+
+def _rounded(errors: dict[int, float]) -> dict[str, float]:
+    return {str(frame): float(f"{error:.3g}") for frame, error in errors.items()}
