@@ -14,6 +14,7 @@ from penumbra_engine.bench.median import mask_over_median
 from penumbra_engine.bench.meter import Meter
 from penumbra_engine.bench.omnimatte import bench_shots
 from penumbra_engine.bench.true_shot import TrueShot, read_result
+from penumbra_engine.cli import main
 from penumbra_engine.imaging.metrics.layers import recomposition
 from penumbra_engine.media import Picture, write_picture
 
@@ -93,6 +94,18 @@ def test_a_shot_becomes_rows_and_a_sheet(
     assert {"decode", "masks", "register", "median"} <= set(stages.columns)
     assert (tmp_path / "out" / "tiny" / "sheet.png").stat().st_size > 10_000
     assert (tmp_path / "out" / "tiny" / "mask_over_median" / "background").is_dir()
+
+
+def test_the_command_prints_one_object_and_writes_tables(
+    true_tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(omnimatte, "METHODS", {"mask over median": mask_over_median})
+    words = ["bench", "omnimatte", "--shots", str(true_tiny.parent), "--out", str(tmp_path / "out"), "--json"]
+    assert main(words) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == json.loads((tmp_path / "out" / "omnimatte.json").read_text())
+    assert printed[0]["rows"][0]["shot"] == "tiny"
+    assert main([*words[:3], str(tmp_path / "nowhere")]) == 2
 
 
 def test_the_meter_adds_up_a_stage_that_comes_twice() -> None:

@@ -64,7 +64,7 @@ def omnimatte(
             tables.append(bench_highway(Path(highway), tell))
         if panels:
             tables.append(bench_panels(Path(panels), only, tell))
-    show_tables("omnimatte", tables, out, as_json)
+    show_tables("ablation" if ablate else "omnimatte", tables, out, as_json)
 
 
 def tell(line: str) -> None:
