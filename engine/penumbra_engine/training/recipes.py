@@ -12,6 +12,7 @@ from torch import Tensor
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
 from penumbra_engine.files import write_atomically
+from penumbra_engine.media import check_out
 from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.training.loop import Schedule, train
 from penumbra_engine.training.losses import weighted
@@ -36,6 +37,7 @@ def train_model(
     if steps < 1:
         raise UsageError(f"--steps {steps}: give 1 or more", "--steps")
     source = source_of(data)
+    check_out(out.parent)  # now, not after hours
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SmallMatte()

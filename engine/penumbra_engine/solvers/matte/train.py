@@ -61,6 +61,8 @@ def learn_matte(
             with store.entry("matte_learn", inputs=inputs.key, parent=parent) as first:
                 schedule = Schedule(max(total - settled, 1), _LEARNING_RATE, seed)
                 loss = yield from _phase(network, scene, schedule, first, (0, total), preview, held=False)
+                if not first.complete:
+                    first.finish()
             if settled:
                 schedule = Schedule(settled, _LEARNING_RATE / 3, seed + 1)
                 loss = yield from _phase(network, scene, schedule, entry, (total - settled, total), preview, held=True)
