@@ -67,6 +67,24 @@ def omnimatte(
     show_tables("ablation" if ablate else "omnimatte", tables, out, as_json)
 
 
+@app.command()
+def solvers(
+    pictures: Annotated[str, typer.Option(metavar="DIR", help="alphamatting.com's training set: input, trimap1, gt.")],
+    only: Only = "",
+    out: Out = "",
+    as_json: AsJson = False,
+) -> None:
+    """The matting solvers on stills with a true alpha, beside PyMatting's where it is installed.
+
+    Example: penumbra bench solvers --pictures alphamatting --out bench/results
+    """
+    from penumbra_engine.bench.solvers import bench_solvers
+
+    with stdout_for_messages():
+        tables = bench_solvers(Path(pictures), only, tell)
+    show_tables("solvers", tables, out, as_json)
+
+
 def tell(line: str) -> None:
     """Say on stderr what is being done."""
     print(f"penumbra: {line}", file=sys.stderr, flush=True)
