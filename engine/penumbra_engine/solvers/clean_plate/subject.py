@@ -16,7 +16,7 @@ from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
-_CERTAIN, _LIKELY = 4.0, 2.0  # standard deviations that remain when the best shadow is taken away
+_CERTAIN, _LIKELY = 2.5, 1.3  # standard deviations that remain when the best shadow is taken away
 _RELATIVE = 0.03  # what light of another colour may change besides
 _LEAST = 2e-4  # of the picture: a smaller part is dirt
 _GAP = 0.015  # of the width: holes and slits that are closed
