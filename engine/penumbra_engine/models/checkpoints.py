@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from torch import Tensor, nn
 
 from penumbra_engine.errors import EngineError, InputError, UsageError
 from penumbra_engine.files import file_error, replacing
+from penumbra_engine.models.bgm_v1 import BackgroundMatting
+from penumbra_engine.models.bgm_v2 import BACKBONES, BackgroundMattingV2
 from penumbra_engine.models.rvm import RobustVideoMatting
 
 POLICY_VARIABLE, POLICY_FILE = "PENUMBRA_MODEL_POLICY", "model-policy"
@@ -64,6 +67,17 @@ KINDS = {
             "GPL-3.0",
             Terms.COPYLEFT,
             lambda: RobustVideoMatting("resnet50"),
+        ),
+        Kind("bgm-v1", "Background Matting", "CC BY-NC-SA", Terms.NO_COMMERCE, BackgroundMatting),
+        *(
+            Kind(
+                f"bgm-v2-{name}",
+                f"Background Matting V2, {name}",
+                "MIT",
+                Terms.PERMISSIVE,
+                partial(BackgroundMattingV2, name),
+            )
+            for name in BACKBONES
         ),
     )
 }
