@@ -34,9 +34,8 @@ KNOBS = (
      "What carries the trimaps: motion, likeness to the keyframes, or both.",
      "both", ("flow", "correlation", "both",), False, False),
     ("choice", "solver", "solver",
-     "What finds alpha inside the grey band. dvm, dim and indexnet need their checkpoint, which you add with the "
-     "command penumbra models add.",
-     "closed-form", ("closed-form", "knn", "bayesian", "random-walk", "dvm", "dim", "indexnet",), False, False),
+     "What finds alpha inside the grey band.",
+     "closed-form", ("closed-form", "knn", "bayesian", "random-walk",), False, False),
     ("choice", "range", "frames",
      "The frames to solve: all of the plate input, or the two numbers beside.",
      "from input", ("from input", "custom",), False, False),

@@ -346,9 +346,8 @@ TRIMAP_PROPAGATE = NodeSpec(
         *_keyframes("a trimap or a finished matte"),
         Knob("propagation", Kind.CHOICE, "propagation", "What carries the trimaps: motion, likeness to the keyframes, "
              "or both.", "both", PROPAGATIONS, job="propagation"),
-        Knob("solver", Kind.CHOICE, "solver", "What finds alpha inside the grey band. dvm, dim and indexnet need their "
-             "checkpoint, which you add with the command penumbra models add.", "closed-form", TRIMAP_SOLVERS,
-             job="solver"),
+        Knob("solver", Kind.CHOICE, "solver", "What finds alpha inside the grey band.", "closed-form",
+             TRIMAP_SOLVERS, job="solver"),
         *_FRAMES,
         _QUALITY,
         *_COLOUR,

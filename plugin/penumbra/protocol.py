@@ -19,7 +19,7 @@ CLEAN_PLATE_SOLVERS = ("closed-form", "bgm-v1", "bgm-v2")
 BGM_REFINES = ("full", "sampling", "thresholding")
 EFFECTS = ("separate", "merge")
 PROPAGATIONS = ("flow", "correlation", "both")
-TRIMAP_SOLVERS = ("closed-form", "knn", "bayesian", "random-walk", "dvm", "dim", "indexnet")
+TRIMAP_SOLVERS = ("closed-form", "knn", "bayesian", "random-walk")
 MATTE_MODELS = ("small", "rvm")
 
 #: The word in the place of a clean plate that takes the background of the same shot's Omnimatte Layers.

@@ -151,7 +151,7 @@ def trimap(
     solver: Annotated[
         str,
         typer.Option(
-            metavar="NAME", help="What finds alpha: closed-form, knn, bayesian, random-walk, dvm, dim, indexnet."
+            metavar="NAME", help="What finds alpha: closed-form, knn, bayesian, random-walk."
         ),
     ] = "closed-form",
     write: words.Write = "",
