@@ -56,7 +56,8 @@ def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
     wide = np.pad(shape, round(gap) + 1)
     wide = ndimage.binary_fill_holes(erode(dilate(wide, gap), gap))
     shape = wide[round(gap) + 1 : -round(gap) - 1, round(gap) + 1 : -round(gap) - 1]
-    shape = dilate(erode(shape, gap / 3), gap / 3) & shape
+    # Neighbourhoods see the subject two pixels before its edge.
+    shape = dilate(erode(shape, gap / 3 + 2), gap / 3) & shape
     labels, parts = ndimage.label(shape, np.ones((3, 3), int))
     sizes = np.bincount(labels.ravel(), minlength=parts + 1)
     sizes[0] = 0
