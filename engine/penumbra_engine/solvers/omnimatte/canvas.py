@@ -12,6 +12,7 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import disturbance, mean_of_clean, undisturbed
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.gain import exposure_ratio
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise, estimate_noise
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
@@ -26,6 +27,8 @@ _MARGIN = 0.017  # of the width: how far a rough mask may fall short of its obje
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _DISTURBED = 3.5  # standard deviations
 _PASSES = 3
+_FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
+_PLAIN = 0.02  # the same before the effects are known
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
@@ -102,14 +105,16 @@ class _Build:
         self.static = registration.model == "static"
         self.margin = max(3.0, _MARGIN * self.width)
         self.gains = np.ones((self.count, 3))
+        self.sampled = self.gains  # the gains that are out of the samples already
         self.flow = flow.flow
         self.to_canvas, self.canvas_height, self.canvas_width = self._extent()
         self.canvas = torch.zeros(3, self.canvas_height, self.canvas_width)
         self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
-        self.total = self.count * (2 * _PASSES + 3)
+        self.total = self.count * (2 * _PASSES + 4)
         self.done = 0
 
     def run(self) -> Steps[None]:
+        yield from self._measure_exposures()
         self.noise = self._noise()
         self._measure_tolerance()
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
@@ -163,12 +168,30 @@ class _Build:
         to_source = np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target]
         return warp(picture, torch.from_numpy(to_source), self.height, self.width)
 
+    def _measure_exposures(self) -> Steps[None]:
+        """The gains of all frames over the middle one, before anything is compared over time: a change of exposure is a
+        difference everywhere, which no search for effects can tell from one. A moving camera compares neighbours."""
+        middle = self.count // 2
+        gains = np.ones((self.count, 3))
+        for index in sorted(range(self.count), key=lambda t: abs(t - middle))[1:]:
+            source = middle if self.static else index + (1 if index < middle else -1)
+            plate, other = torch.from_numpy(self.plate[index]), torch.from_numpy(self.plate[source])
+            inside = torch.ones(self.height, self.width, dtype=torch.bool)
+            if not self.static:
+                other, inside = self._from_frame(source, index, other)
+            masked = self.masks.union(index, self.margin) | self.masks.union(source, self.margin)
+            ratio = exposure_ratio(plate, other, inside & ~torch.from_numpy(masked))
+            gains[index] = gains[source] * ratio.double().numpy()
+            yield self._tick()
+        if np.abs(gains - 1).max() > _PLAIN:
+            self.gains = gains
+
     def _noise(self) -> Noise:
         """From up to eight pairs of neighbouring frames, outside the masks."""
 
         def pairs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
             for index in np.unique(np.linspace(0, self.count - 2, 8).round().astype(int)).tolist():
-                a, b = (torch.from_numpy(self.plate[i]) for i in (index, index + 1))
+                a, b = self._plate(index), self._plate(index + 1)
                 inside = torch.ones(self.height, self.width, dtype=torch.bool)
                 if not self.static:
                     b, inside = self._from_frame(index + 1, index, b)
@@ -213,6 +236,7 @@ class _Build:
             picture, inside = warp(self._plate(index), to_frame, self.canvas_height, self.canvas_width)
             warped[index] = torch.cat([picture, inside[None].float()]).numpy()
             yield self._tick()
+        self.sampled = self.gains
         return warped
 
     def _estimate(self, samples: Stack, first: bool) -> Steps[None]:
@@ -225,9 +249,7 @@ class _Build:
             # One row more on each side: what is near a pixel decides too.
             above, below = max(0, top - 1), min(self.canvas_height, bottom + 1)
             band = torch.from_numpy(samples.rows(above, below))
-            picture = band[:, :3]
-            if self.static:
-                picture = picture / torch.from_numpy(self.gains).float()[:, :, None, None]
+            picture = band[:, :3] / torch.from_numpy(self.gains / self.sampled).float()[:, :, None, None]
             state = self._state_rows(above, below)
             if not self.static:
                 state = torch.where(band[:, 3] > 0.5, state, _MASKED)
@@ -274,8 +296,10 @@ class _Build:
                 deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
                 misfit[index] = float(deviation.mean().sqrt())
             yield self._tick()
-        if not measure and np.abs(gains - 1).max() > 0.01:  # below that it may be the median's own error
-            self.gains = self.gains * gains / np.median(gains, axis=0)
+        if not measure and np.abs(gains - 1).max() > _FELT:
+            typical = np.median(gains, axis=0)
+            self.gains = self.gains * gains / typical
+            self.canvas *= torch.from_numpy(typical).float()[:, None, None]
         return misfit
 
     def _write(self) -> Steps[None]:

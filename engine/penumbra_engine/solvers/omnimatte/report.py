@@ -42,12 +42,17 @@ def warnings(shot: Shot, masks: Masks, registration: Registration, canvas: Canva
     drift = np.abs(canvas.gains - 1).max(1)
     if (drift > _DRIFT).any():
         said.append(
-            f"frames {named(frames[drift > _DRIFT])}: the exposure drifts by up to {100 * drift.max():.0f} %; it is "
-            "followed"
+            f"frames {named(frames[drift > _DRIFT])}: the exposure {_how(canvas.gains)} by up to "
+            f"{100 * drift.max():.0f} %; it is followed"
         )
     if widened:
         said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
+
+
+def _how(gains: np.ndarray) -> str:
+    """What the exposure does, by its largest step from a frame to the next."""
+    return "flickers" if np.abs(np.diff(gains, axis=0)).max() > _DRIFT else "drifts"
 
 
 def _unseen(masks: Masks, canvas: Canvas, index: int) -> float:
