@@ -105,6 +105,7 @@ def test_the_report_says_how_and_where_to_key_next(solved: tuple[Path, Path, Res
     report = json.loads(Path(solved[2].report).read_text())
     assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
     assert report["propagation"]["by"] == "both" and report["alpha"]["solver"] == "closed-form"
+    assert report["alpha"]["background"] is True, "the camera stands"
     assert max(report["alpha"]["residual"].values()) <= 1e-4
     assert any(f"on frame {report['next_keyframe']}" in text for text in report["warnings"])
 
@@ -123,8 +124,9 @@ def test_a_cancelled_solve_goes_on_and_gives_the_same(
 def test_motion_alone_needs_no_training(make: Callable[..., TrimapJob], tmp_path: Path) -> None:
     result = solve(make(tmp_path / "out", propagation="flow"), tmp_path / "cache")
     assert result is not None
-    seconds = json.loads(Path(result.report).read_text())["seconds"]
-    assert "likeness" not in seconds and "motion" in seconds
+    report = json.loads(Path(result.report).read_text())
+    assert "likeness" not in report["seconds"] and "motion" in report["seconds"]
+    assert report["alpha"]["background"] is False
 
 
 @pytest.mark.parametrize(

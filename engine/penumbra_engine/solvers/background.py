@@ -29,9 +29,18 @@ class Background:
     why_not: str
     _canvas: Canvas | None
 
+    @property
+    def still(self) -> bool:
+        """Whether there is one background for all frames: the camera is static."""
+        return self._canvas is not None and self._canvas.still
+
     def read(self, index: int) -> Tensor | None:
         """3 x H x W, scene-linear in the exposure of the frame; None where no background was found."""
         return self._canvas.background(index) if self._canvas else None
+
+    def seen(self, index: int) -> Tensor | None:
+        """H x W in [0, 1], 0 where the background is a guess; None where no background was found."""
+        return self._canvas.seen(index) if self._canvas else None
 
 
 def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Store) -> Steps[Background]:

@@ -25,7 +25,11 @@ class Plates:
 
     def encoded(self, shot: Shot, index: int) -> np.ndarray:
         """A frame as networks see it: 3 x H x W float32, encoded linear Rec.709, cut to [0, 1]."""
-        picture = encode(_rec709(shot, self.plate[index]), self.exposure).clip(0, 1)
+        return self.encode(shot, self.plate[index])
+
+    def encode(self, shot: Shot, picture: np.ndarray) -> np.ndarray:
+        """The same of a picture 3 x H x W, scene-linear in the working space."""
+        picture = encode(_rec709(shot, picture), self.exposure).clip(0, 1)
         return np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32)
 
 

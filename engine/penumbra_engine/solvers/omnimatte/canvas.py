@@ -54,6 +54,11 @@ class Canvas:
     _seen: Stack
     _tolerance: Stack
 
+    @property
+    def still(self) -> bool:
+        """Whether all frames share one background: the camera is static."""
+        return len(self._background) == 1
+
     def background(self, index: int) -> Tensor:
         """3 x H x W in the exposure of the frame."""
         still = self._background[min(index, len(self._background) - 1)]

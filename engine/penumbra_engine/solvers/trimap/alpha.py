@@ -1,14 +1,18 @@
 """Alpha: the matte inside each unknown region, steady in time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
-from penumbra_engine.matting.by_name import alpha_solver
+from penumbra_engine.matting.by_name import OVER_BACKGROUND, alpha_solver
+from penumbra_engine.matting.solution import Solution
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -17,6 +21,10 @@ from penumbra_engine.solvers.trimap.propagate import Trimaps
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
 _SHARE = 0.5  # of a neighbouring frame that is fully trusted
+
+_MEAN_OVER_MEDIAN = 2.0  # of a squared difference that is noise
+_LEAST_VARIANCE = 1e-4  # of plate less background, encoded: a hundredth, for what resampling does
+_GUESSED = 1e-3  # what a background counts for that was never seen
 
 
 @dataclass(frozen=True)
@@ -31,16 +39,23 @@ class Alphas:
 
 
 def solve_alphas(
-    shot: Shot, plates: Plates, trimaps: Trimaps, motion: Motion, solver: str, store: Store
+    shot: Shot,
+    plates: Plates,
+    trimaps: Trimaps,
+    motion: Motion,
+    background: Background | None,
+    solver: str,
+    store: Store,
 ) -> Steps[Alphas]:
     """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
-    the motion are averaged, those that don't are left alone.
+    the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
+    does (`leans_on_background`).
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
-    solve = alpha_solver(solver)
     count, names = len(shot.frames), trimaps.trimaps.shape[1]
     inputs = {"trimaps": trimaps.key, "motion": motion.key, "solver": solver, "threads": torch.get_num_threads()}
+    inputs["background"] = background.key if background and leans_on_background(solver, background) else ""
     with store.entry("alphas", code=code_version(), **inputs) as entry:
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
@@ -48,6 +63,7 @@ def solve_alphas(
             residual = np.zeros(count)
             for index in range(count):
                 picture = torch.from_numpy(plates.encoded(shot, index))[None]
+                solve = _solver(shot, plates, trimaps, background, solver, index)
                 planes = []
                 for k in range(names):
                     trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]
@@ -67,6 +83,27 @@ def solve_alphas(
             entry.finish({"flicker": before_after})
         quality = entry.load("quality")
         return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
+
+
+def leans_on_background(solver: str, background: Background | None) -> bool:
+    """Whether alpha is found with the help of the background: not with one that moves, whose edges may be off."""
+    return solver in OVER_BACKGROUND and background is not None and background.still
+
+
+def _solver(
+    shot: Shot, plates: Plates, trimaps: Trimaps, background: Background | None, solver: str, index: int
+) -> Callable[..., Solution]:
+    """The solver for a frame, with the background where it can use it."""
+    behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
+    if behind is None or seen is None or not leans_on_background(solver, background):
+        return alpha_solver(solver)
+    clean = torch.from_numpy(plates.encode(shot, behind.numpy()))
+    difference = (torch.from_numpy(plates.encoded(shot, index)) - clean).square().mean(0)
+    bare = torch.from_numpy((trimaps.trimaps[index] == 0).all(0))
+    # Most of what lies outside the object is as it always is: the median knows nothing of shadows.
+    usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
+    variance = max(usual, _LEAST_VARIANCE) / seen.clamp(min=_GUESSED)
+    return partial(OVER_BACKGROUND[solver], background=clean[None], variance=variance[None, None])
 
 
 def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:

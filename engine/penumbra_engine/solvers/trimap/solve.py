@@ -25,7 +25,7 @@ from penumbra_engine.solvers.report import (
     named,
     provenance,
 )
-from penumbra_engine.solvers.trimap.alpha import solve_alphas
+from penumbra_engine.solvers.trimap.alpha import leans_on_background, solve_alphas
 from penumbra_engine.solvers.trimap.likeness import learn_likeness
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate
@@ -70,7 +70,7 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
         )
     carried = motion if job.propagation != "correlation" else None
     trimaps = yield from clock.run("propagate", propagate(shot, keyframes, carried, likeness, store))
-    alphas = yield from clock.run("alpha", solve_alphas(shot, plates, trimaps, motion, job.solver, store))
+    alphas = yield from clock.run("alpha", solve_alphas(shot, plates, trimaps, motion, background, job.solver, store))
     inputs = manifest(shot, {"decode": plates.key, "keyframes": keyframes.key})
     made = provenance(job, shot, job.solver, likeness.key if likeness else "none", inputs)
     to = Destination(out, frames, made, job.full_window, job.float32)
@@ -87,6 +87,7 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
         "unknown": by_frame(shot, _unknown(trimaps.trimaps, len(shot.frames))),
         "alpha": {
             "solver": job.solver,
+            "background": leans_on_background(job.solver, background),
             "residual": {str(f): float(f"{r:.3g}") for f, r in zip(shot.frames, alphas.residual, strict=True)},
             "flicker": {"each_frame_alone": alphas.flicker[0], "brought_together": alphas.flicker[1]},
         },
