@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from penumbra_engine.errors import InputError
+from penumbra_engine.matting.by_name import FOREGROUND
+from penumbra_engine.matting.closed_form_foreground import closed_form_foreground
 from penumbra_engine.matting.multilevel import multilevel
 
 SIDE = 48
@@ -17,25 +19,28 @@ def scene() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     return alpha * front + (1 - alpha) * back, alpha, front, back
 
 
-def test_two_plain_colours_are_found_wherever_they_show() -> None:
+@pytest.mark.parametrize("name", FOREGROUND)
+def test_two_plain_colours_are_found_wherever_they_show(name: str) -> None:
     picture, alpha, front, back = scene()
-    colours = multilevel(picture, alpha)
+    colours = FOREGROUND[name](picture, alpha)
     assert ((colours.foreground - front).abs() * alpha).max() < 0.02
     assert ((colours.background - back).abs() * (1 - alpha)).max() < 0.02
 
 
-def test_the_colours_compose_to_the_picture() -> None:
+@pytest.mark.parametrize("name", FOREGROUND)
+def test_the_colours_compose_to_the_picture(name: str) -> None:
     picture, alpha, _, _ = scene()
     random = torch.Generator().manual_seed(1)
     picture = picture + 0.05 * torch.rand(picture.shape, generator=random)
-    colours = multilevel(picture, alpha)
+    colours = FOREGROUND[name](picture, alpha)
     composed = alpha * colours.foreground + (1 - alpha) * colours.background
     assert (composed - picture).abs().max() < 0.02
 
 
-def test_colours_stay_within_the_pictures_range() -> None:
+@pytest.mark.parametrize("name", FOREGROUND)
+def test_colours_stay_within_the_pictures_range(name: str) -> None:
     picture, alpha, _, _ = scene()
-    colours = multilevel(picture, 1 - alpha)  # an alpha that contradicts the picture
+    colours = FOREGROUND[name](picture, 1 - alpha)  # an alpha that contradicts the picture
     for side in colours:
         assert side.max() <= picture.max() and side.min() >= picture.min()
 
@@ -47,6 +52,14 @@ def test_a_flat_alpha_gives_finite_colours(value: float) -> None:
     assert colours.foreground.isfinite().all() and colours.background.isfinite().all()
     shown = colours.foreground if value else colours.background
     assert (shown - picture).abs().max() < 1e-3
+
+
+def test_closed_form_is_the_least_squares_of_pixels_and_their_neighbours() -> None:
+    """Two pixels: alpha 1 and 0 of colours 1 and 0. With weight w between them nothing pulls F or B apart."""
+    picture, alpha = torch.tensor([1.0, 0.0]).expand(1, 3, 1, 2), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)
+    colours = closed_form_foreground(picture, alpha, tolerance=1e-9)
+    assert torch.allclose(colours.foreground, torch.ones(1, 3, 1, 2), atol=1e-5)
+    assert torch.allclose(colours.background, torch.zeros(1, 3, 1, 2), atol=1e-5)
 
 
 def test_frames_together_are_frames_one_by_one() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from penumbra_engine.errors import UsageError
 from penumbra_engine.matting.bayesian import bayesian
 from penumbra_engine.matting.closed_form import closed_form
+from penumbra_engine.matting.closed_form_foreground import closed_form_foreground
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.matting.knn import knn
 from penumbra_engine.matting.multilevel import Colours, multilevel
@@ -21,7 +22,7 @@ ALPHA: dict[str, Callable[..., Solution]] = {
 #: The same with background= and variance=, T x 3 x H x W and T x 1 x H x W: where the background is known.
 OVER_BACKGROUND: dict[str, Callable[..., Solution]] = {"closed-form": closed_form_over_background}
 #: estimate(picture, alpha)
-FOREGROUND: dict[str, Callable[..., Colours]] = {"multi-level": multilevel}
+FOREGROUND: dict[str, Callable[..., Colours]] = {"multi-level": multilevel, "closed-form": closed_form_foreground}
 
 
 def alpha_solver(name: str) -> Callable[..., Solution]:
