@@ -21,6 +21,7 @@ from penumbra_engine.errors import EngineError, InputError, UsageError
 from penumbra_engine.files import file_error, replacing
 from penumbra_engine.models.bgm_v1 import BackgroundMatting
 from penumbra_engine.models.bgm_v2 import BACKBONES, BackgroundMattingV2
+from penumbra_engine.models.dvm import DeepVideoMatting
 from penumbra_engine.models.rvm import RobustVideoMatting
 
 POLICY_VARIABLE, POLICY_FILE = "PENUMBRA_MODEL_POLICY", "model-policy"
@@ -33,7 +34,7 @@ class Terms(IntEnum):
 
     PERMISSIVE = 0
     COPYLEFT = 1
-    NO_COMMERCE = 2
+    NO_COMMERCE = 2  # forbidden, or not permitted by anything that was published
 
 
 #: What each policy still allows.
@@ -79,6 +80,7 @@ KINDS = {
             )
             for name in BACKBONES
         ),
+        Kind("dvm", "Deep Video Matting, one frame back", "no licence published", Terms.NO_COMMERCE, DeepVideoMatting),
     )
 }
 

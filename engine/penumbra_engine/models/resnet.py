@@ -47,10 +47,10 @@ class ResNet(nn.Module):
         self.conv1 = nn.Conv2d(inputs, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         one, two, three, four = DEPTHS[variant]
-        self.layer1 = _stage(64, 64, one, stride=1)
-        self.layer2 = _stage(256, 128, two, stride=2)
-        self.layer3 = _stage(512, 256, three, stride=2)
-        self.layer4 = _stage(1024, 512, four, stride=1, dilation=2)
+        self.layer1 = stage(64, 64, one, stride=1)
+        self.layer2 = stage(256, 128, two, stride=2)
+        self.layer3 = stage(512, 256, three, stride=2)
+        self.layer4 = stage(1024, 512, four, stride=1, dilation=2)
 
     def forward(self, picture: Tensor) -> list[Tensor]:
         half = F.relu(self.bn1(self.conv1(picture)), inplace=True)
@@ -59,7 +59,8 @@ class ResNet(nn.Module):
         return [half, quarter, eighth, self.layer4(self.layer3(eighth))]
 
 
-def _stage(inputs: int, width: int, depth: int, stride: int, dilation: int = 1) -> nn.Sequential:
+def stage(inputs: int, width: int, depth: int, stride: int, dilation: int = 1) -> nn.Sequential:
+    """One layer of the paper's table 1: `depth` blocks, inputs to 4 width channels."""
     # The first block still sees undilated features: only those behind it are spread.
     blocks = [Bottleneck(inputs, width, stride, 1, project=True)]
     blocks += [Bottleneck(4 * width, width, 1, dilation, project=False) for _ in range(depth - 1)]
