@@ -10,7 +10,7 @@ import OpenImageIO as oiio
 import pytest
 
 from penumbra.protocol import Keyframe, MatteJob, Progress, Result
-from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError, UsageError
+from penumbra_engine.errors import InputError, PenumbraError, UsageError
 from penumbra_engine.media import read_picture
 from penumbra_engine.solvers.jobs import run
 
@@ -183,7 +183,9 @@ def test_one_frame_of_odd_size_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "error", "said"),
     [
-        ({"model": "rvm"}, UnsolvableError, "--model small"),
+        ({"model": "rvm", "keyframes": [], "steps": 0}, UsageError, "penumbra models add"),
+        ({"model": "rvm", "steps": 0}, UsageError, "--keyframe"),
+        ({"model": "rvm", "keyframes": []}, UsageError, "--steps"),
         ({"downsample": 0.5}, UsageError, "--downsample"),
         ({"both_directions": True}, UsageError, "--both-directions"),
         ({"keyframes": []}, UsageError, "--keyframe"),
@@ -212,3 +214,59 @@ def test_a_keyframe_that_teaches_nothing_is_refused(
     key = Keyframe("ball", 1003, write(tmp_path / "bad.exr", pixels))
     with pytest.raises(InputError, match=said):
         solve(make(tmp_path / "out", keyframes=[key]), tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def rvm_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of the engine with random weights of rvm, whose head is strong enough for alpha to leave 0 and 1."""
+    import torch
+
+    from penumbra_engine.models.checkpoints import Checkpoints
+    from penumbra_engine.models.rvm import RobustVideoMatting
+
+    torch.manual_seed(0)
+    network = RobustVideoMatting()
+    torch.nn.init.normal_(network.project_mat.conv.weight, std=0.5)
+    torch.nn.init.constant_(network.project_mat.conv.bias, 0.4)
+    home = tmp_path_factory.mktemp("home")
+    torch.save(network.state_dict(), home / "weights.pth")
+    Checkpoints(home / "models").add(home / "weights.pth")
+    return home
+
+
+def streamed(make: Callable[..., MatteJob], out: Path, **changes: Any) -> MatteJob:
+    return make(out, **{"model": "rvm", "keyframes": [], "steps": 0, **changes})
+
+
+def test_the_users_own_weights_matte_without_guidance(
+    make: Callable[..., MatteJob], rvm_home: Path, tiny_shot: Any, tmp_path: Path
+) -> None:
+    result, _ = solve(streamed(make, tmp_path, both_directions=True, downsample=0.5), rvm_home / "cache")
+    files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
+    wanted = {f"{name}/{name}.{frame}.exr" for name in ("matte", "confidence") for frame in FRAMES}
+    assert files == wanted | {"report.json", "overview.png"} and list(result.layers) == ["matte"]
+    report = json.loads(Path(result.report).read_text())
+    assert report["network"] == {"kind": "rvm-mobilenetv3", "licence": "GPL-3.0", "ratio": 0.5, "both": True}
+    picture = read_picture(tmp_path / "matte" / "matte.1005.exr")
+    assert picture.metadata["penumbra:model"] == "rvm-mobilenetv3"
+    assert picture.pixels[..., 3].min() >= 0 and picture.pixels[..., 3].max() <= 1 and picture.pixels[..., 3].any()
+
+
+def test_a_stream_that_was_cancelled_remembers_what_it_saw(
+    make: Callable[..., MatteJob], rvm_home: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    whole, again = tmp_path / "whole", tmp_path / "again"
+    for home in (whole, again):
+        shutil.copytree(rvm_home / "models", home / "models")
+    solve(streamed(make, whole / "out"), whole / "cache")
+    steps = run(streamed(make, again / "out"), again / "cache")
+    for progress in steps:
+        if progress.stage == "matte" and progress.done == 11:  # its memory was kept after frame 10
+            break
+    steps.close()
+    _, seen = solve(streamed(make, again / "out"), again / "cache")
+    assert [p.done for p in seen if p.stage == "matte" and p.total == len(FRAMES)] == [11, 12]
+    for path in (whole / "out" / "matte").iterdir():
+        assert np.array_equal(read_picture(path).pixels, read_picture(again / "out" / "matte" / path.name).pixels)
