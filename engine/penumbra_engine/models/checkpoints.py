@@ -21,6 +21,7 @@ from penumbra_engine.errors import EngineError, InputError, UsageError
 from penumbra_engine.files import file_error, replacing
 from penumbra_engine.models.bgm_v1 import BackgroundMatting
 from penumbra_engine.models.bgm_v2 import BACKBONES, BackgroundMattingV2
+from penumbra_engine.models.dim import DeepImageMatting
 from penumbra_engine.models.dvm import DeepVideoMatting
 from penumbra_engine.models.rvm import RobustVideoMatting
 
@@ -80,6 +81,7 @@ KINDS = {
             )
             for name in BACKBONES
         ),
+        Kind("dim", "Deep Image Matting", "academic use only", Terms.NO_COMMERCE, DeepImageMatting),
         Kind("dvm", "Deep Video Matting, one frame back", "no licence published", Terms.NO_COMMERCE, DeepVideoMatting),
     )
 }
