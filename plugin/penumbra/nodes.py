@@ -10,8 +10,6 @@ from typing import Dict, Tuple, Union
 
 from .protocol import (
     AUTO,
-    BGM_REFINES,
-    CLEAN_PLATE_SOLVERS,
     EFFECTS,
     MASK_MISSING,
     MATTE_MODELS,
@@ -290,10 +288,6 @@ CLEAN_PLATE_MATTE = NodeSpec(
     knobs=(
         *_output_knob(_CLEAN_PLATE_OUTPUTS),
         *_RESULT,
-        Knob("solver", Kind.CHOICE, "solver", "What finds alpha. The networks need their checkpoint, which you add "
-             "with the command penumbra models add.", "closed-form", CLEAN_PLATE_SOLVERS, job="solver"),
-        Knob("refine", Kind.CHOICE, "refine", "Where bgm-v2 works in full size. The other solvers have no use for it.",
-             "sampling", BGM_REFINES, job="refine"),
         Knob("effects", Kind.CHOICE, "shadows", "Shadows and reflections as a layer of their own, or merged into the "
              "subject's layer.", "separate", EFFECTS, job="effects"),
         Knob("mask_missing", Kind.CHOICE, "missing mask file",

@@ -15,8 +15,6 @@ PROTOCOL_VERSION = 1
 
 QUALITIES = ("draft", "standard", "final")
 MASK_MISSING = ("error", "empty")
-CLEAN_PLATE_SOLVERS = ("closed-form", "bgm-v1", "bgm-v2")
-BGM_REFINES = ("full", "sampling", "thresholding")
 EFFECTS = ("separate", "merge")
 PROPAGATIONS = ("flow", "correlation", "both")
 TRIMAP_SOLVERS = ("closed-form", "knn", "bayesian", "random-walk")
@@ -205,8 +203,6 @@ class CleanPlateJob(Job):
     clean_plate: str = ""  # pattern of a still or a sequence; `auto` takes the canvas of the same shot
     masks: List[Mask] = field(default_factory=list)  # none, or the rough mask of the subject
     mask_missing: str = "error"
-    solver: str = "closed-form"
-    refine: str = "sampling"  # of bgm-v2
     effects: str = "separate"
     quality: str = "standard"
 
@@ -400,8 +396,6 @@ def _check_clean_plate(job: CleanPlateJob) -> None:
     if len(job.masks) > 1:
         raise WordError("--mask", "Clean Plate Matte lifts one subject; give one mask, of all that belongs to it")
     _check_masks(job.masks, job.mask_missing)
-    _check_choice(job.solver, CLEAN_PLATE_SOLVERS, "--solver")
-    _check_choice(job.refine, BGM_REFINES, "--refine")
     _check_choice(job.effects, EFFECTS, "--effects")
     _check_choice(job.quality, QUALITIES, "--quality")
 

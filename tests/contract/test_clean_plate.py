@@ -12,7 +12,7 @@ import OpenImageIO as oiio
 import pytest
 
 from penumbra.protocol import CleanPlateJob, Mask, Result
-from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError, UsageError
+from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError
 from penumbra_engine.media import Window, read_picture
 from penumbra_engine.media.windows import place
 from penumbra_engine.solvers.jobs import run
@@ -203,10 +203,6 @@ def test_a_clean_plate_of_another_size_is_refused(solved: Solved, tmp_path: Path
 def test_the_plate_itself_is_no_clean_plate(solved: Solved, tmp_path: Path) -> None:
     job = changed(solved.job, tmp_path / "out", clean_plate=solved.job.plate)
     assert "nothing to lift" in refused(job, tmp_path / "cache", InputError)
-
-
-def test_a_network_that_is_not_there_is_refused(solved: Solved, tmp_path: Path) -> None:
-    assert "bgm-v2" in refused(changed(solved.job, tmp_path / "out", solver="bgm-v2"), tmp_path / "cache", UsageError)
 
 
 def test_a_cancelled_job_leaves_no_half_files_and_goes_on_where_it_was(solved: Solved, tmp_path: Path) -> None:

@@ -94,12 +94,6 @@ def clean_plate(
         list[str], typer.Option(metavar="NAME=P", help="Rough mask of the subject, where there is one.")
     ] = [],  # noqa: B006  (typer's way)
     mask_missing: words.MaskMissing = "error",
-    solver: Annotated[
-        str, typer.Option(metavar="closed-form|bgm-v1|bgm-v2", help="How alpha is found.")
-    ] = "closed-form",
-    refine: Annotated[
-        str, typer.Option(metavar="full|sampling|thresholding", help="Refinement of bgm-v2.")
-    ] = "sampling",
     effects: Annotated[
         str, typer.Option(metavar="separate|merge", help="Shadows apart, or in the subject.")
     ] = "separate",
@@ -126,8 +120,6 @@ def clean_plate(
         clean_plate=clean_plate if clean_plate == AUTO else words.absolute(clean_plate),
         masks=[words.mask(word) for word in mask],
         mask_missing=mask_missing,
-        solver=solver,
-        refine=refine,
         effects=effects,
         write=write,
         ocio=words.config(ocio),
@@ -150,9 +142,7 @@ def trimap(
     propagation: Annotated[str, typer.Option(metavar="flow|correlation|both", help="What carries trimaps.")] = "both",
     solver: Annotated[
         str,
-        typer.Option(
-            metavar="NAME", help="What finds alpha: closed-form, knn, bayesian, random-walk."
-        ),
+        typer.Option(metavar="NAME", help="What finds alpha: closed-form, knn, bayesian, random-walk."),
     ] = "closed-form",
     write: words.Write = "",
     ocio: words.Ocio = "",

@@ -7,7 +7,7 @@ import numpy as np
 
 from penumbra.protocol import AUTO, CleanPlateJob, Progress, Result
 from penumbra_engine.cache import Store
-from penumbra_engine.errors import UnsolvableError, UsageError
+from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.media import Shot, check_out
 from penumbra_engine.solvers.clean_plate.align import Alignment, align
 from penumbra_engine.solvers.clean_plate.matte import solve_matte
@@ -52,8 +52,6 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
 
     Raises UsageError, InputError, UnsolvableError and EngineError, each with one message for the user.
     """
-    if job.solver != "closed-form":
-        raise UsageError(f"--solver {job.solver}: this engine has no such network yet; use closed-form", "--solver")
     clock = Clock(_PARTS)
     shot = Shot.open(job)
     frames = frames_to_write(job, shot)
