@@ -1,10 +1,11 @@
 """What every test may ask for. Heavy libraries are imported inside the fixtures; the host side's tests need none."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tiny_shot import TinyShot
 
 REPO = Path(__file__).resolve().parents[1]
 
@@ -16,19 +17,6 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PENUMBRA_HOME", str(home))
     monkeypatch.delenv("OCIO", raising=False)
     return home
-
-
-@dataclass(frozen=True)
-class TinyShot:
-    """A shot whose every part is known: a disc drifts over a textured wall and its shadow takes half of the light."""
-
-    folder: Path
-    plate: str  # pattern, RGB half, scene-linear Rec.709, 48 x 32 pixels
-    mask: str  # pattern, one 8-bit channel, a little larger than the disc
-    frames: str
-    clean: Any  # H x W x 3 float32
-    alpha: Any  # T x H x W x 1 float32, the disc alone
-    shade: Any  # T x H x W x 1 float32, what the shadow leaves of the light: 1 or 0.5
 
 
 @pytest.fixture(scope="session")

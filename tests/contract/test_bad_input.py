@@ -11,8 +11,8 @@ import numpy as np
 import OpenImageIO as oiio
 import pytest
 
-from conftest import TinyShot
 from penumbra_engine.cli import main
+from tiny_shot import TinyShot
 
 Run = Callable[..., tuple[int, str]]
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import TinyShot
 from penumbra.protocol import OmnimatteJob, Progress, Result
 from penumbra_engine.bench import ablation, omnimatte
 from penumbra_engine.bench.median import mask_over_median
@@ -17,6 +16,7 @@ from penumbra_engine.bench.true_shot import TrueShot, read_result
 from penumbra_engine.cli import main
 from penumbra_engine.imaging.metrics.layers import recomposition
 from penumbra_engine.media import Picture, write_picture
+from tiny_shot import TinyShot
 
 
 @pytest.fixture

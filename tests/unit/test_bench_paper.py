@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import TinyShot
 from penumbra.protocol import Mask, OmnimatteJob
 from penumbra_engine.bench import paper, paper_scene
 from penumbra_engine.bench.paper import MaskSchedule, mask_loss, paper_omnimatte
 from penumbra_engine.bench.true_shot import read_result
 from penumbra_engine.models.omnimatte import OmnimatteNet
+from tiny_shot import TinyShot
 
 
 def test_the_network_has_the_published_size() -> None:

@@ -42,8 +42,9 @@ def omnimatte(
     out: Out = "",
     as_json: AsJson = False,
 ) -> None:
-    """Our solver and the baselines on every shot (a folder with shot.json) of a folder; on the small shot that comes
-    with the sources when no folder is named.
+    """Our solver and the baselines on every shot of a folder.
+
+    A shot is a folder with a shot.json. Without a folder it is the small shot that comes with the sources.
 
     Example: penumbra bench omnimatte --shots shots --only sun_wall --out /tmp/bench
     """
