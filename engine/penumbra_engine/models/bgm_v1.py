@@ -2,7 +2,7 @@
 Green Screen", CVPR 2020).
 
 A picture, the background without the subject, a soft mask and four grey frames of motion each have an encoder; each
-prior is combined with the picture before a decoder of residual blocks splits into alpha and foreground (fig. 3).
+prior is combined with the picture before a decoder of residual blocks splits into alpha and foreground.
 
 Keys of the state are the official ones less the `module.` before each. CC BY-NC-SA; the user supplies the weights.
 """

@@ -81,7 +81,7 @@ class BackgroundMattingV2(nn.Module):
 
     def base(self, both: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Picture and plate N x 6 x H x W to a coarse alpha and foreground less picture, N x 4, the expected error and
-        what the refiner is told, at `scale` of the size (section 3.1)."""
+        what the refiner is told, at `scale` of the size."""
         height, width = both.shape[-2:]
         size = max(1, int(height * self.scale)), max(1, int(width * self.scale))
         small = F.interpolate(both, size, mode="bilinear", align_corners=False)
@@ -92,7 +92,7 @@ class BackgroundMattingV2(nn.Module):
         return torch.cat([alpha.clamp(0, 1), residual], 1), error.clamp(0, 1), hidden.relu()
 
     def select(self, error: Tensor) -> Tensor:
-        """The patches to refine, 1 or 0, from the expected error of each, N x 1 x H/4 x W/4 (section 3.2)."""
+        """The patches to refine, 1 or 0, from the expected error of each, N x 1 x H/4 x W/4."""
         if self.mode == "full":
             return torch.ones_like(error)
         if self.mode == "thresholding":
@@ -142,7 +142,7 @@ class Decoder(nn.Module):
 
 class Refiner(nn.Module):
     """Two convolutions at half the resolution and two at the full one, without padding: 8 x 8 pixels at half the
-    resolution become 4 x 4 at the full one (section 3.2)."""
+    resolution become 4 x 4 at the full one."""
 
     def __init__(self) -> None:
         super().__init__()

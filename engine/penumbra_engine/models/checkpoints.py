@@ -23,6 +23,7 @@ from penumbra_engine.models.bgm_v1 import BackgroundMatting
 from penumbra_engine.models.bgm_v2 import BACKBONES, BackgroundMattingV2
 from penumbra_engine.models.dim import DeepImageMatting
 from penumbra_engine.models.dvm import DeepVideoMatting
+from penumbra_engine.models.indexnet import IndexNet
 from penumbra_engine.models.rvm import RobustVideoMatting
 
 POLICY_VARIABLE, POLICY_FILE = "PENUMBRA_MODEL_POLICY", "model-policy"
@@ -82,6 +83,7 @@ KINDS = {
             for name in BACKBONES
         ),
         Kind("dim", "Deep Image Matting", "academic use only", Terms.NO_COMMERCE, DeepImageMatting),
+        Kind("indexnet", "IndexNet Matting", "academic use only", Terms.NO_COMMERCE, IndexNet),
         Kind("dvm", "Deep Video Matting, one frame back", "no licence published", Terms.NO_COMMERCE, DeepVideoMatting),
     )
 }

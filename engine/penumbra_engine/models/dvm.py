@@ -75,7 +75,7 @@ class Encoder(ResNet):
 
 
 class Fusion(nn.Module):
-    """Temporal feature alignment and fusion (sections 3.2 and 3.3): (shift + T) features of each level to T. The
+    """Temporal feature alignment and fusion: (shift + T) features of each level to T. The
     deepest are not aligned."""
 
     def __init__(self, channels: tuple[int, ...], shift: int) -> None:
