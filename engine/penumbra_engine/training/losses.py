@@ -12,7 +12,7 @@ _AROUND = 3  # px: how far around a soft pixel the edge still matters
 
 
 def alpha_l1(matte: Tensor, truth: Tensor) -> Tensor:
-    """Mean absolute difference (Xu et al. 2017, eq. 1, without its square root)."""
+    """Mean absolute difference (Xu et al. 2017, without its square root)."""
     return (matte - truth).abs().mean()
 
 
@@ -23,7 +23,7 @@ def edge_l1(matte: Tensor, truth: Tensor) -> Tensor:
 
 
 def laplacian(matte: Tensor, truth: Tensor) -> Tensor:
-    """L1 of the Laplacian pyramids, level l weighted by 2^l / 5 (Hou & Liu 2019, eq. 3; as in Lin et al. 2022)."""
+    """L1 of the Laplacian pyramids, level l weighted by 2^l / 5 (Hou & Liu 2019; as in Lin et al. 2022)."""
     loss = matte.new_zeros(())
     for level in range(_LEVELS):
         if min(matte.shape[-2:]) < 2:
@@ -58,7 +58,7 @@ def divergence(matte: Tensor, truth: Tensor) -> Tensor:
 
 
 def temporal(matte: Tensor, truth: Tensor) -> Tensor:
-    """Mean square of the difference of changes from one frame to the next, N along time (Lin et al. 2022, eq. 5)."""
+    """Mean square of the difference of changes from one frame to the next, N along time (Lin et al. 2022)."""
     return ((matte[1:] - matte[:-1]) - (truth[1:] - truth[:-1])).square().mean()
 
 
@@ -84,7 +84,7 @@ def weighted(weights: Mapping[str, float]) -> Callable[[Tensor, Tensor], Tensor]
 
 
 def composition(matte: Tensor, foreground: Tensor, background: Tensor, picture: Tensor) -> Tensor:
-    """L1 of the picture that the matte composes (Xu et al. 2017, eq. 2). Colours N x 3 x H x W, scene-linear."""
+    """L1 of the picture that the matte composes (Xu et al. 2017). Colours N x 3 x H x W, scene-linear."""
     return (matte * foreground + (1 - matte) * background - picture).abs().mean()
 
 
