@@ -15,13 +15,15 @@ from penumbra_engine.media import Sequence, read_mask, read_picture
 from penumbra_engine.media.windows import place
 
 _DARKEST = 1e-3  # of a clean picture that an effect is a ratio of
+_ALWAYS, _PERHAPS = ("plate", "clean", "alpha", "layer", "effect", "mask"), ("trimap", "cleanplate")
 
 
 @dataclass(frozen=True)
 class TrueShot:
     """folder: where its files are. frames: ascending. files: patterns by kind, as shot.json has them; those of alpha,
-    layer, effect and mask are lists, one for each object, front to back. ratio: whether effects are known as ratios
-    and so have a truth on other backgrounds. fullest: the frame that shows most."""
+    layer, effect and mask are lists, one for each object, front to back; `trimap`, the same, and `cleanplate` are there
+    only where the shot has them. ratio: whether effects are known as ratios and so have a truth on other backgrounds.
+    fullest: the frame that shows most."""
 
     folder: Path
     name: str
@@ -45,7 +47,8 @@ class TrueShot:
                 tuple(range(first, last + 1)),
                 meta["colourspace"],
                 meta["camera"] == "static",
-                {kind: meta["files"][kind] for kind in ("plate", "clean", "alpha", "layer", "effect", "mask")},
+                {kind: meta["files"][kind] for kind in _ALWAYS}
+                | {kind: files for kind in _PERHAPS if (files := meta["files"].get(kind))},
                 meta["effect_kind"] == "ratio",
                 meta.get("fullest_frame", first),
             )
@@ -89,6 +92,17 @@ class TrueShot:
         """An object's own alpha: T x 1 x H x W."""
         return self._stack(self.files["alpha"][index], read_alpha)
 
+    def mask(self, index: int) -> np.ndarray:
+        """An object's rough mask: T x 1 x H x W."""
+        return self._stack(self.files["mask"][index], read_alpha)
+
+    def trimaps(self, index: int) -> dict[int, Path]:
+        """The files of an object's trimaps by frame, ascending; none where the shot has no trimaps."""
+        if "trimap" not in self.files:
+            return {}
+        files = Sequence.parse(str(self.folder / self.files["trimap"][index]), "--shots")
+        return {frame: files.path(frame) for frame in files.frames()}
+
     def _effect(self, files: str, clean: np.ndarray) -> np.ndarray:
         if self.ratio:
             return self._stack(files, read_rgb)
@@ -113,11 +127,14 @@ def find_shots(folder: Path, only: str = "") -> list[TrueShot]:
 
 def read_result(out: Path, names: list[str], frames: tuple[int, ...]) -> tuple[np.ndarray, list[np.ndarray]]:
     """The background T x 3 x H x W and the layers K of T x 4 x H x W that a solve wrote, as they are in the files."""
+    return read_layer(out, "background", frames, read_rgb), [read_layer(out, name, frames) for name in names]
 
-    def stack(name: str, read: Callable[[Path], np.ndarray]) -> np.ndarray:
-        return read_stack(Sequence.parse(str(out / name / f"{name}.####.exr"), "--out"), frames, read)
 
-    return stack("background", read_rgb), [stack(name, read_rgba) for name in names]
+def read_layer(
+    out: Path, name: str, frames: tuple[int, ...], read: Callable[[Path], np.ndarray] | None = None
+) -> np.ndarray:
+    """One layer that a solve wrote, T x 4 x H x W, or as `read` reads its files."""
+    return read_stack(Sequence.parse(str(out / name / f"{name}.####.exr"), "--out"), frames, read or read_rgba)
 
 
 def read_stack(files: Sequence, frames: tuple[int, ...], read: Callable[[Path], np.ndarray]) -> np.ndarray:

@@ -18,6 +18,7 @@ _BUNDLED = Path(__file__).parents[3] / "tests" / "data"
 app = typer.Typer(no_args_is_help=True)
 
 Only = Annotated[str, typer.Option("--only", metavar="NAME", help="Take this shot or clip alone.")]
+Shots = Annotated[str, typer.Option(metavar="DIR", help="Folder of shots with truth, or one such shot.")]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="Folder for the tables, and for what was solved.")]
 
 
@@ -84,6 +85,32 @@ def solvers(
     with stdout_for_messages():
         tables = bench_solvers(Path(pictures), only, tell)
     show_tables("solvers", tables, out, as_json)
+
+
+@app.command("clean-plate")
+def clean_plate(shots: Shots, only: Only = "", out: Out = "", as_json: AsJson = False) -> None:
+    """Clean Plate Matte on every shot of one object: by a captured clean plate, the true one, and the shot's own.
+
+    Example: penumbra bench clean-plate --shots shots --only fur_posters --out /tmp/bench
+    """
+    from penumbra_engine.bench.clean_plate import bench_clean_plate
+
+    with stdout_for_messages():
+        tables = bench_clean_plate(Path(shots), only, Path(out) if out else None, tell)
+    show_tables("clean_plate", tables, out, as_json)
+
+
+@app.command()
+def trimap(shots: Shots, only: Only = "", out: Out = "", as_json: AsJson = False) -> None:
+    """Trimap Propagate on every shot that has trimaps: from all of them, and from the middle one alone.
+
+    Example: penumbra bench trimap --shots shots --only sun_wall --out /tmp/bench
+    """
+    from penumbra_engine.bench.trimap import bench_trimap
+
+    with stdout_for_messages():
+        tables = bench_trimap(Path(shots), only, Path(out) if out else None, tell)
+    show_tables("trimap", tables, out, as_json)
 
 
 def tell(line: str) -> None:

@@ -49,6 +49,15 @@ def video_scores(alpha: np.ndarray, truth: np.ndarray, normalise: bool = False) 
     }
 
 
+def matte_scores(alpha: np.ndarray, truth: np.ndarray) -> dict[str, float]:
+    """Mean absolute error on whole frames (times 1000), inside the object and along its soft edge (true alpha above .98
+    and between .02 and .98), and dtSSD. T x 1 x H x W in [0, 1] both; NaN where there is no such pixel or step."""
+    error = np.abs(alpha.astype(np.float64) - truth)
+    regions = {"core_mad": truth > 0.98, "soft_mad": (truth > 0.02) & (truth < 0.98)}
+    inside = {name: float(error[at].mean()) if at.any() else float("nan") for name, at in regions.items()}
+    return {"mad_e3": float(1e3 * error.mean()), **inside, "dtssd": dtssd(alpha, truth)}
+
+
 def dtssd(alpha: np.ndarray, truth: np.ndarray) -> float:
     """The mean of dtssd_by_step over the steps between frames (the video protocol divides by frames). T x ... both; NaN
     for one frame."""
