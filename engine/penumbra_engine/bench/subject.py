@@ -89,20 +89,21 @@ def add_rows(table: Table, shot: TrueShot, rows: Sequence[Row], truths: Mapping[
         table.add({**cells, **scores, **row.scores, "seconds": row.seconds})
 
 
-def sheet(shot: TrueShot, rows: Sequence[Row], truths: Mapping[str, np.ndarray]) -> bytes:
-    """A PNG of the fullest frame, the plate and a row for each that has it: its alpha and how far that is off."""
-    index = shot.frames.index(shot.fullest)
+def sheet(shot: TrueShot, rows: Sequence[Row], truths: Mapping[str, np.ndarray], frame: int = 0) -> bytes:
+    """A PNG of a frame, 0 for the fullest: plate, alpha and how far it is off, for each row that has the frame."""
+    frame = frame or shot.fullest
+    index = shot.frames.index(frame)
     with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as cache:
         opened = Shot.open(shot.job(Path(cache)))
-    plate = torch.from_numpy(np.ascontiguousarray(opened.plate(shot.fullest).transpose(2, 0, 1)))
+    plate = torch.from_numpy(np.ascontiguousarray(opened.plate(frame).transpose(2, 0, 1)))
     pictures = []
     for row in rows:
-        if shot.fullest in row.frames:
-            alpha = torch.from_numpy(np.float32(row.alpha[row.frames.index(shot.fullest)]))
+        if frame in row.frames:
+            alpha = torch.from_numpy(np.float32(row.alpha[row.frames.index(frame)]))
             truth = torch.from_numpy(np.float32(truths[row.subject][index]))
             pictures.append(
                 {
-                    f"plate {shot.fullest}": plate,
+                    f"plate {frame}": plate,
                     f"{row.subject}: truth": seen_as_is(truth),
                     row.method: seen_as_is(alpha),
                     "error x 4": seen_as_is((4 * (alpha - truth).abs()).clamp(0, 1)),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from penumbra.protocol import Mask, OmnimatteJob, format_frames
+from penumbra.protocol import Keyframe, Mask, MatteJob, OmnimatteJob, format_frames
 from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.imaging.metrics.layers import Truth
 from penumbra_engine.media import Sequence, read_mask, read_picture
@@ -23,7 +23,8 @@ class TrueShot:
     """folder: where its files are. frames: ascending. files: patterns by kind, as shot.json has them; those of alpha,
     layer, effect and mask are lists, one for each object, front to back; `trimap`, the same, and `cleanplate` are there
     only where the shot has them. ratio: whether effects are known as ratios and so have a truth on other backgrounds.
-    fullest: the frame that shows most."""
+    fullest: the frame that shows most. keyed: the frames of each object whose matte an artist would finish; the first,
+    the middle and the last where shot.json names none."""
 
     folder: Path
     name: str
@@ -33,6 +34,7 @@ class TrueShot:
     files: dict[str, Any]
     ratio: bool
     fullest: int
+    keyed: tuple[tuple[int, ...], ...]
 
     @classmethod
     def open(cls, folder: Path) -> "TrueShot":
@@ -41,6 +43,8 @@ class TrueShot:
         try:
             meta = json.loads(path.read_text(encoding="utf-8"))
             first, last = meta["frames"]
+            spread = [first, (first + last + 1) // 2, last]
+            objects = meta.get("objects", [{}] * len(meta["files"]["mask"]))
             return cls(
                 folder,
                 meta["name"],
@@ -51,6 +55,7 @@ class TrueShot:
                 | {kind: files for kind in _PERHAPS if (files := meta["files"].get(kind))},
                 meta["effect_kind"] == "ratio",
                 meta.get("fullest_frame", first),
+                tuple(tuple(of.get("trimap_frames") or spread) for of in objects),
             )
         except (OSError, ValueError, KeyError) as error:
             raise InputError(f"{path} doesn't describe a shot with truth ({error!r})", "--shots") from error
@@ -71,6 +76,21 @@ class TrueShot:
                 Mask(name, str(self.folder / files)) for name, files in zip(self.names, self.files["mask"], strict=True)
             ],
             quality=quality,
+        )
+
+    def matte_job(self, out: Path, steps: int = 0) -> MatteJob:
+        """The request for the objects' mattes, their true ones given on the keyed frames."""
+        return MatteJob(
+            plate=str(self.folder / self.files["plate"]),
+            frames=format_frames(self.frames),
+            colorspace=self.colorspace,
+            out=str(out),
+            keyframes=[
+                Keyframe(name, frame, str(Sequence.parse(str(self.folder / files)).path(frame)))
+                for name, files, keyed in zip(self.names, self.files["alpha"], self.keyed, strict=True)
+                for frame in keyed
+            ],
+            steps=steps,
         )
 
     def truth(self) -> Truth:

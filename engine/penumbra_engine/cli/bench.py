@@ -113,6 +113,27 @@ def trimap(shots: Shots, only: Only = "", out: Out = "", as_json: AsJson = False
     show_tables("trimap", tables, out, as_json)
 
 
+@app.command()
+def matte(
+    shots: Shots = "",
+    steps: Annotated[int, typer.Option(metavar="N", help="Of training; 0 takes the usual number.")] = 0,
+    only: Only = "",
+    out: Out = "",
+    as_json: AsJson = False,
+) -> None:
+    """Mattes learned from a few true keyframes on every shot of a folder, beside two baselines.
+
+    Without a folder it is the small shot that comes with the sources.
+
+    Example: penumbra bench matte --shots shots --only pan_pair --out /tmp/bench
+    """
+    from penumbra_engine.bench.matte import bench_mattes
+
+    with stdout_for_messages():
+        table = bench_mattes(Path(shots or _BUNDLED), only, Path(out) if out else None, steps, tell)
+    show_tables("matte", [table], out, as_json)
+
+
 def tell(line: str) -> None:
     """Say on stderr what is being done."""
     print(f"penumbra: {line}", file=sys.stderr, flush=True)
