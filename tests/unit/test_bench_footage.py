@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from penumbra_engine.bench.highway import bench_highway, mask_scores, read_labels
-from penumbra_engine.bench.panels import Clip, bench_panels, clip_scores
+from penumbra_engine.bench.panels import Clip, bench_panels, clip_scores, displayed
 from penumbra_engine.errors import InputError, UsageError
+from penumbra_engine.media import Config
 
 
 def test_shadows_count_and_unknown_pixels_do_not(tmp_path: Path) -> None:
@@ -50,6 +51,14 @@ def test_panels_are_where_they_are() -> None:
     assert nothing[1]["background"] == pytest.approx(-20 * np.log10(7 / 255), abs=1e-4)
     assert omnimatte[1]["objects"] == pytest.approx(-20 * np.log10(6 / 255), abs=1e-4)
     assert pretrained[1]["background"] == pytest.approx(-20 * np.log10(2 / 255), abs=1e-4)
+
+
+def test_a_saturated_picture_comes_back_from_the_working_space_as_it_was() -> None:
+    space = Config.load("").space("srgb_tx")
+    assert space.working == "ACEScg"  # wider than sRGB: the curve alone would not do
+    codes = np.float32([[0.9, 0.1, 0.2], [0.1, 0.8, 0.3], [0.2, 0.2, 0.2]])
+    solved = space.to_working(codes).T.reshape(1, 3, 1, 3)
+    np.testing.assert_allclose(displayed(solved, space)[0, :, 0].T, codes, atol=1e-3)
 
 
 def test_what_is_no_film_of_panels(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from penumbra_engine.bench.table import Table
 from penumbra_engine.bench.true_shot import read_rgb, read_rgba, read_stack
 from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.imaging.metrics.pictures import psnr
-from penumbra_engine.media import Sequence, srgb_encode
+from penumbra_engine.media import ColourSpace, Sequence, Shot, srgb_encode
 
 _SIZE, _STEP_Y = 128, 148  # px of a panel, and from row to row
 _OMNIMATTE, _SP, _TRUTH = 1, 5, 7  # columns
@@ -101,6 +101,7 @@ def clip_scores(clip: Clip) -> Iterator[tuple[str, dict[str, float]]]:
         out = Path(temporary) / "out"
         job, frames = _job(clip, Path(temporary), out), tuple(range(1, len(clip.film) + 1))
         _, cost = measured_run(job, Path(temporary) / "cache")
+        space = Shot.open(job).space
 
         def written(name: str) -> np.ndarray:
             return read_stack(Sequence.parse(str(out / name / f"{name}.####.exr")), frames, read_rgba)
@@ -109,16 +110,25 @@ def clip_scores(clip: Clip) -> Iterator[tuple[str, dict[str, float]]]:
         canvas = written("canvas")[:, :3]
         layers = [written(mask.name) for mask in job.masks]
         over = [layer[:, :3] + (1 - layer[:, 3:]) * canvas for layer in layers]
-        objects = [psnr(srgb_encode(each), clip.picture(_TRUTH, row)) for each, row in zip(over, rows, strict=True)]
+        objects = [
+            psnr(displayed(each, space), clip.picture(_TRUTH, row)) for each, row in zip(over, rows, strict=True)
+        ]
         yield (
             "standard",
             {
-                "background": psnr(srgb_encode(ours), background),
-                "canvas": psnr(srgb_encode(canvas), background),
+                "background": psnr(displayed(ours, space), background),
+                "canvas": psnr(displayed(canvas, space), background),
                 "objects": float(np.mean(objects)),
                 "seconds a clip": cost.total,
             },
         )
+
+
+def displayed(pictures: np.ndarray, space: ColourSpace) -> np.ndarray:
+    """Pictures T x 3 x H x W that were solved in the working space of `space`, as the display-referred sRGB of the
+    films, in [0, 1]."""
+    lin_rec709 = space.working_to_lin_rec709(np.ascontiguousarray(np.moveaxis(pictures, 1, -1)))
+    return np.moveaxis(srgb_encode(lin_rec709), -1, 1)
 
 
 def _job(clip: Clip, folder: Path, out: Path) -> OmnimatteJob:
