@@ -1,10 +1,11 @@
 """The noise model: recovered from pictures whose noise is known."""
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.noise import Noise, estimate_noise
+from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 
 
 def noisy_pair(noise: Noise, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,3 +62,32 @@ def test_too_little_to_measure_gives_a_guess() -> None:
     valid[:] = False
     assert estimate_noise([(a, b, valid)]) == estimate_noise([])
     assert estimate_noise([]).variance(torch.tensor(0.5)) > 0
+
+
+def test_rounding_an_encoded_ramp_errs_as_its_model_says() -> None:
+    levels = np.linspace(0, 1, 256) ** 2.2
+    found = quantisation_noise(levels)
+    scene = torch.linspace(0, 1, 100_001, dtype=torch.float64)
+    rounded = torch.from_numpy(levels)[(scene ** (1 / 2.2) * 255).round().long()]
+    for low, high in ((0.05, 0.15), (0.4, 0.6), (0.8, 1.0)):
+        there = (scene > low) & (scene < high)
+        error = (rounded - scene)[there].square().mean()
+        assert float(found.variance(scene[there]).mean()) == pytest.approx(float(error), rel=0.25)
+
+
+def test_floats_are_not_rounded() -> None:
+    assert quantisation_noise(np.zeros(0)).variance(torch.tensor(1.0)) < 1e-7
+
+
+def test_parts_that_a_codec_repeats_tell_nothing_of_its_noise() -> None:
+    truth = Noise(4e-5, 4e-4)
+    a, b, valid = noisy_pair(truth)
+    b[:, :120] = a[:, :120]
+    found = estimate_noise([(a, b, valid)])
+    assert float(found.variance(torch.tensor(0.5))) == pytest.approx(float(truth.variance(torch.tensor(0.5))), rel=0.15)
+
+
+def test_a_plate_that_repeats_itself_whole_has_the_noise_of_its_rounding() -> None:
+    a, _, valid = noisy_pair(Noise(4e-5, 4e-4))
+    floor = quantisation_noise(np.linspace(0, 1, 256) ** 2.2)
+    assert estimate_noise([(a, a, valid)], floor) == floor

@@ -107,6 +107,7 @@ def test_integers_are_read_as_0_to_1(tmp_path: Path, suffix: str, kind: str, top
     extra = {"oiio:BitsPerSample": 10} if kind == "uint10" else {}
     path = write(tmp_path / f"a.{suffix}", stored, ("R", "G", "B"), spec_kind, **extra)
     np.testing.assert_allclose(read_picture(path).pixels, levels, atol=1e-6)
+    assert 2 ** read_header(path).bits - 1 == top
 
 
 def test_colour_is_not_multiplied_by_alpha(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 
@@ -69,6 +70,15 @@ def test_a_plain_shot(folder: Path) -> None:
     np.testing.assert_array_equal(shot.mask("hero", 1002), dot())
     assert list(shot.check_masks()) == [("hero", frame, True) for frame in FRAMES]
     assert shot.header(1001)["smpte:TimeCode"] == TIME_CODE["smpte:TimeCode"]
+
+
+def test_the_codes_of_an_8_bit_plate_as_light(folder: Path) -> None:
+    assert not len(Shot.open(job(folder)).levels())  # half floats
+    for frame in FRAMES:
+        cv2.imwrite(str(folder / f"plate.{frame}.png"), np.zeros((6, 8, 3), np.uint8))
+    levels = Shot.open(job(folder, plate=str(folder / "plate.####.png"), colorspace="srgb_tx")).levels()
+    assert len(levels) == 256
+    np.testing.assert_allclose(levels[[0, 128, 255]], [0, 0.21586, 1], atol=1e-4)
 
 
 def test_overscan_is_part_of_the_shot(folder: Path) -> None:

@@ -37,8 +37,9 @@ def canvas_of(folder: Path, camera: str, gains: np.ndarray) -> tuple[Canvas, np.
             plate[index], masks[index] = (gains[index] * picture).astype(np.float32), 255 * disc[None].astype(np.uint8)
             flow[index] = np.concatenate([np.zeros((2, HEIGHT, WIDTH)), np.ones((1, HEIGHT, WIDTH))]).astype(np.float32)
     still = np.tile(np.eye(3), (COUNT, 1, 1))
+    shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
     steps = build_canvas(
-        cast(Shot, SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH)),
+        cast(Shot, shot),
         cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
         Masks("masks", masks),
         Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int)),

@@ -67,13 +67,17 @@ class Picture:
 
 @dataclass(frozen=True)
 class Header:
-    """What a file says of its picture before any pixel is read: the channels that `select` picks, and the windows."""
+    """What a file says of its picture before any pixel is read: the channels that `select` picks, and the windows.
+
+    bits: of the code values of an integer file, 0 where there are floats.
+    """
 
     channels: tuple[str, ...]
     window: Window
     display: Window
     pixel_aspect: float
     metadata: Mapping[str, Value]
+    bits: int = 0
 
 
 def exceeds_half(pixels: np.ndarray) -> bool:
@@ -172,11 +176,18 @@ def _chosen(file: oiio.ImageInput, path: Path, select: str) -> tuple[list[int], 
             display = Window(spec.full_x, spec.full_y, spec.full_width, spec.full_height)
             window = Window(spec.x, spec.y, spec.width, spec.height)
             aspect = spec.get_float_attribute("PixelAspectRatio", 1.0)
-            return list(picked), Header(tuple(picked.values()), window, display, aspect, _metadata(spec))
+            return list(picked), Header(tuple(picked.values()), window, display, aspect, _metadata(spec), _bits(spec))
         offered += spec.channelnames
         part += 1
     what = "R, G and B, which a plate needs" if select.lower() == "rgb" else f"layer or channel {select!r}"
     raise InputError(f"{path} has no {what}; it has the channels {', '.join(offered)}")
+
+
+def _bits(spec: oiio.ImageSpec) -> int:
+    """Bits of a code value, 0 for floats. Ten bits lie in sixteen with a note beside them."""
+    if spec.format.basetype in (oiio.HALF, oiio.FLOAT, oiio.DOUBLE):
+        return 0
+    return int(spec.get_int_attribute("oiio:BitsPerSample", 8 * spec.format.size()))
 
 
 def _pixels(file: oiio.ImageInput, path: Path, indices: list[int]) -> np.ndarray:

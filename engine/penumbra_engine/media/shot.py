@@ -24,9 +24,9 @@ class Shot:
     """All that a solve depends on. Make one with `open`.
 
     frames: ascending. window: the union of the plate's data windows over the frames (overscan too): every array a shot
-    gives has its size. display, pixel_aspect: of the plate. masks: (name, sequence) in front-to-back order. keyframes:
-    (name, frame, file) in the order of the job. clean_plate: None where the job names no file. warnings: what the user
-    should know though nothing is wrong.
+    gives has its size. display, pixel_aspect: of the plate. bits: of its code values, 0 for floats. masks: (name,
+    sequence) in front-to-back order. keyframes: (name, frame, file) in the order of the job. clean_plate: None where
+    the job names no file. warnings: what the user should know though nothing is wrong.
     """
 
     plate_files: Sequence
@@ -39,6 +39,7 @@ class Shot:
     window: Window
     display: Window
     pixel_aspect: float
+    bits: int
     warnings: tuple[str, ...]
     _metadata: Mapping[int, Mapping[str, Value]] = field(repr=False)
 
@@ -82,6 +83,7 @@ class Shot:
             window=window,
             display=first.display,
             pixel_aspect=first.pixel_aspect,
+            bits=first.bits,
             warnings=tuple(_colour_warnings(plate, first, space)),
             _metadata={frame: header.metadata for frame, header in headers.items()},
         )
@@ -127,6 +129,11 @@ class Shot:
         picture = _read(read_picture, self.plate_files, frame, self.plate_files.select or "rgb")
         rgb = picture.pixels[..., [picture.channels.index(name) for name in "RGB"]]
         return self.space.to_working(place(rgb, picture.window, self.window))
+
+    def levels(self) -> np.ndarray:
+        """The values of a grey plate's successive codes in the working space, ascending: float32, none for floats."""
+        codes = np.linspace(0, 1, 2**self.bits, dtype=np.float32) if self.bits else np.zeros(0, np.float32)
+        return self.space.to_working(np.repeat(codes[:, None], 3, 1)).mean(1)
 
     def mask(self, name: str, frame: int) -> np.ndarray:
         """The mask of an object: H x W float32 in [0, 1] over `window`; what lies below 0 or above 1 is cut.

@@ -14,7 +14,7 @@ from penumbra_engine.imaging.background import disturbance, mean_of_clean, undis
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.gain import exposure_ratio
 from penumbra_engine.imaging.morphology import dilate
-from penumbra_engine.imaging.noise import Noise, estimate_noise
+from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
@@ -203,7 +203,7 @@ class _Build:
                 masked = self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin)
                 yield a, b, inside & ~torch.from_numpy(masked)
 
-        return estimate_noise(pairs())
+        return estimate_noise(pairs(), quantisation_noise(self.shot.levels()))
 
     def _measure_tolerance(self) -> None:
         """How far the registration is off in each part of each frame: the median of what still moves there to the next
