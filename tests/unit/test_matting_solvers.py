@@ -77,12 +77,16 @@ def test_knn_reaches_across_a_gap_that_closed_form_does_not() -> None:
 
 
 def test_a_known_background_settles_what_colours_leave_open() -> None:
-    picture, trimap, alpha, background = disc()
+    picture, trimap, alpha, plain = disc()
+    # Blots in all colours: within a window no line joins them to the disc's.
+    random = torch.rand(plain.shape, generator=torch.Generator().manual_seed(2))
+    background = (3 * (torch.nn.functional.avg_pool2d(random, 3, 1, 1) - 0.5) + 0.5).clamp(0, 1)
+    picture = picture + (1 - alpha) * (background - plain)
     unknown, variance = trimap == 0.5, torch.full_like(trimap, 1e-5)
     with_it = closed_form_over_background(picture, trimap, background=background, variance=variance)
     without = closed_form(picture, trimap)
     error = [(solution.alpha - alpha)[unknown].abs().mean() for solution in (with_it, without)]
-    assert error[0] < 0.01 and error[0] < error[1]
+    assert error[0] < 0.04 and error[0] < 0.5 * error[1]
 
 
 def test_a_pixel_that_shows_the_background_is_held_at_nothing() -> None:

@@ -15,7 +15,7 @@ from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import R, Steps, code_version
+from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _STILL = Noise(1e-5, 1e-4)
 
@@ -50,28 +50,13 @@ def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Sto
     if len(shot.frames) == 1:
         return Background("", _STILL, "one frame shows no background behind an object", None)
     try:
-        masks = yield from _within((0.0, 0.02), _keyed_masks(shot, keyframes, store))
-        registration = yield from _within((0.02, 0.4), register(shot, plates, store))
-        flow = yield from _within((0.4, 0.5), estimate_flow(plates, registration, store))
-        canvas = yield from _within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store))
+        masks = yield from within((0.0, 0.02), _keyed_masks(shot, keyframes, store))
+        registration = yield from within((0.02, 0.4), register(shot, plates, store))
+        flow = yield from within((0.4, 0.5), estimate_flow(plates, registration, store))
+        canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store))
     except UnsolvableError as error:
         return Background("", _STILL, str(error), None)
     return Background(canvas.key, canvas.noise, "", canvas)
-
-
-def _within(span: tuple[float, float], steps: Steps[R]) -> Steps[R]:
-    """A stage as a part of this one; span: where it begins and ends, of 1."""
-    while True:
-        try:
-            done, total = next(steps)
-        except StopIteration as end:
-            return end.value
-        at = span[0] + (span[1] - span[0]) * done / max(total, 1)
-        try:
-            yield round(1000 * at), 1000
-        except GeneratorExit:
-            steps.close()
-            raise
 
 
 def _keyed_masks(shot: Shot, keyframes: Keyframes, store: Store) -> Steps[Masks]:

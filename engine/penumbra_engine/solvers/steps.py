@@ -23,3 +23,18 @@ def code_version() -> str:
         for path in sorted((root / folder).rglob("*.py")):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def within(span: tuple[float, float], steps: Steps[R]) -> Steps[R]:
+    """A stage as a part of another; span: where it begins and ends, of 1."""
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            return end.value
+        at = span[0] + (span[1] - span[0]) * done / max(total, 1)
+        try:
+            yield round(1000 * at), 1000
+        except GeneratorExit:
+            steps.close()
+            raise

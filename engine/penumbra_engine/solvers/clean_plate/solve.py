@@ -7,21 +7,19 @@ import numpy as np
 
 from penumbra.protocol import AUTO, CleanPlateJob, Progress, Result
 from penumbra_engine.cache import Store
-from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.media import Shot, check_out
 from penumbra_engine.solvers.clean_plate.align import Alignment, align
 from penumbra_engine.solvers.clean_plate.matte import solve_matte
 from penumbra_engine.solvers.clean_plate.overview import overview
+from penumbra_engine.solvers.clean_plate.own import own_canvas
 from penumbra_engine.solvers.clean_plate.subject import find_subject
 from penumbra_engine.solvers.clean_plate.write import write_mattes
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
-from penumbra_engine.solvers.masks import Masks, read_masks
+from penumbra_engine.solvers.masks import read_masks
 from penumbra_engine.solvers.omnimatte.bound import bound_effects
-from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
-from penumbra_engine.solvers.omnimatte.flow import estimate_flow
-from penumbra_engine.solvers.omnimatte.register import register
-from penumbra_engine.solvers.plates import Plates, decode
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.plates import decode
 from penumbra_engine.solvers.report import (
     by_frame,
     deliver_report,
@@ -31,7 +29,6 @@ from penumbra_engine.solvers.report import (
     named,
     provenance,
 )
-from penumbra_engine.solvers.steps import Steps
 
 #: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
 _PARTS = {
@@ -61,7 +58,7 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     if job.masks:
         masks = yield from clock.run("masks", read_masks(shot, store))
     if masks and job.clean_plate == AUTO:
-        canvas = yield from clock.run("align", _own_canvas(shot, plates, masks, store))
+        canvas = yield from clock.run("align", own_canvas(shot, plates, masks, store))
     else:
         alignment = yield from clock.run("align", align(shot, plates, masks, store))
         canvas = alignment.canvas
@@ -91,24 +88,12 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     return deliver_report(job, shot, out, names, picture, report)
 
 
-def _own_canvas(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[Canvas]:
-    """The background that Omnimatte Layers finds in the same shot, by the same cached stages."""
-    if len(shot.frames) == 1:
-        raise UnsolvableError(
-            "--clean-plate auto: one frame shows no background behind its subject. Give the frames around it, and "
-            "--write for the one that is wanted, or a clean plate",
-            "--clean-plate",
-        )
-    registration = yield from register(shot, plates, store)
-    flow = yield from estimate_flow(plates, registration, store)
-    return (yield from build_canvas(shot, plates, masks, registration, flow, store))
-
-
 def _aligned(shot: Shot, alignment: Alignment | None, canvas: Canvas) -> dict[str, Any]:
     """What the report says of how well the clean plate fits, frame by frame."""
-    said = {"source": "clean plate" if alignment else AUTO, "noise": vars(canvas.noise)}
+    said: dict[str, Any] = {"source": "clean plate" if alignment else AUTO, "noise": vars(canvas.noise)}
     said["misfit_sigma"] = by_frame(shot, canvas.misfit)
     if alignment:
+        said["own_detail"] = alignment.own
         said["inliers"] = {str(f): int(n) for f, n in zip(shot.frames, alignment.inliers, strict=True)}
         said["residual_px"] = by_frame(shot, alignment.residual)
         said["agreement"] = by_frame(shot, alignment.agreement)

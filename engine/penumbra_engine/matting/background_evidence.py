@@ -1,0 +1,93 @@
+"""What a known background says of alpha: its likelihood, with the colour of the foreground integrated out."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+_CANDIDATES = 12  # foreground pixels near each unknown one
+_THIN = 32  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
+_LEVELS = 17  # alphas that are compared
+_WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
+_TEXTURE = 0.05  # relative deviation of a foreground colour from a candidate, in any direction
+_SHADING = 0.3  # the same along its own direction: what is lit more or less
+_LEAST = 1e-8  # variance of a picture without noise
+_AT_ONCE = 16_384  # pixels
+
+
+class Evidence(NamedTuple):
+    """mean, variance: of alpha by its likelihood. misfit: in standard deviations squared, how badly the best composite
+    explains the pixel. N each, in reading order."""
+
+    mean: Tensor
+    variance: Tensor
+    misfit: Tensor
+
+
+def background_evidence(
+    picture: Tensor, background: Tensor, variance: Tensor, unknown: Tensor, foreground: Tensor
+) -> Evidence | None:
+    """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
+
+    picture, background: 3 x H x W, scene-linear, for only there a picture is alpha F + (1 - alpha) B; the background as
+    it would be seen, shadows and all. variance: H x W, of picture less background where nothing covers it. unknown,
+    foreground: H x W bool.
+
+    Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
+    about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
+    surface faster than its colour. All levels of alpha are compared; 0 and 1 are likelier
+    beforehand than what lies between.
+    """
+    sources, where = foreground.nonzero(), unknown.nonzero()
+    if not len(sources):
+        return None
+    thin = min(_THIN, max(1, len(sources) // _CANDIDATES))
+    order = np.random.default_rng(0).permutation(len(sources))[::thin]
+    sources = sources[torch.from_numpy(order).to(sources.device)]
+    count = min(_CANDIDATES, len(sources))
+    _, near = cKDTree(sources.cpu().numpy()).query(where.cpu().numpy(), count, workers=-1)
+    candidates = sources[torch.from_numpy(near.reshape(len(where), count)).to(picture.device)]
+    parts = [
+        _likelihood(picture, background, variance, pixels, near)
+        for pixels, near in zip(where.split(_AT_ONCE), candidates.split(_AT_ONCE), strict=True)
+    ]
+    return Evidence(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+
+def _likelihood(picture: Tensor, background: Tensor, variance: Tensor, pixels: Tensor, candidates: Tensor) -> Evidence:
+    """pixels: N x 2, y and x. candidates: N x K x 2, of foreground pixels."""
+    y, x = pixels.T
+    colour = picture[:, candidates[..., 0], candidates[..., 1]]  # 3 x N x K
+    offset, line = (picture - background)[:, y, x, None], colour - background[:, y, x, None]
+    # Every distance is a polynomial in alpha of these products; nothing with three channels is made for each level.
+    square, along, length = offset.square().sum(0), (offset * line).sum(0), line.square().sum(0)
+    energy, with_offset, with_line = colour.square().sum(0), (colour * offset).sum(0), (colour * line).sum(0)
+    noise = variance[y, x, None].clamp(min=_LEAST)
+    levels, steps = _levels(picture)
+    prior = steps.clone()
+    prior[[0, -1]] += _WHOLE
+    likely, misfit = [], torch.full_like(noise[:, 0], torch.inf)
+    for alpha, step, before in zip(levels.tolist(), steps.tolist(), prior.tolist(), strict=True):
+        # A level stands for all alphas up to half way to the next.
+        spread = noise + (_TEXTURE * alpha) ** 2 * energy / 3 + step**2 / 12 * length
+        lit = spread + (_SHADING * alpha) ** 2 * energy
+        distance = square - 2 * alpha * along + alpha**2 * length
+        shaded = (_SHADING * alpha * (with_offset - alpha * with_line)).square()
+        distance = (distance - shaded / lit) / spread
+        misfit = torch.minimum(misfit, distance.amin(1))
+        likely.append(torch.logsumexp(-0.5 * (distance + 2 * spread.log() + lit.log()), 1) + math.log(before))
+    share = torch.softmax(torch.stack(likely, 1), 1)
+    mean = share @ levels
+    return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
+
+
+def _levels(picture: Tensor) -> tuple[Tensor, Tensor]:
+    """The alphas that are compared, and how much of [0, 1] each stands for. Closer to each other near both ends: a
+    pixel that shows the background shall be told from one that nearly does."""
+    even = torch.linspace(0, 1, _LEVELS).to(picture)
+    levels = even.square() * (3 - 2 * even)
+    between = torch.cat([levels[:1], (levels[1:] + levels[:-1]) / 2, levels[-1:]])
+    return levels, between.diff()

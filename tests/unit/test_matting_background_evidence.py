@@ -1,0 +1,44 @@
+"""What a known background tells of alpha, on pixels composed by hand."""
+
+import torch
+
+from penumbra_engine.matting.background_evidence import background_evidence
+
+FRONT = torch.tensor([0.6, 0.3, 0.1])
+
+
+def row(alphas: list[float], back: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Unknown pixels of some alphas beside eight of pure foreground: picture, background, unknown, foreground."""
+    alpha = torch.tensor([1.0] * 8 + alphas)
+    background = back[:, None, None].expand(3, 1, len(alpha)).clone()
+    picture = alpha * FRONT[:, None, None] + (1 - alpha) * background
+    unknown = (torch.arange(len(alpha)) >= 8)[None]
+    return picture, background, unknown, ~unknown
+
+
+def test_composites_tell_their_alpha_and_how_surely() -> None:
+    alphas = [0.0, 0.25, 0.5, 0.75, 1.0]
+    picture, background, unknown, foreground = row(alphas, torch.tensor([0.1, 0.5, 0.9]))
+    variance = torch.full_like(picture[0], 1e-5)
+    found = background_evidence(picture, background, variance, unknown, foreground)
+    assert found is not None and (found.mean - torch.tensor(alphas)).abs().max() < 0.06
+    assert found.misfit.max() < 1
+    # In noise as large as the difference of the two nothing can be told.
+    noisy = background_evidence(picture, background, torch.full_like(picture[0], 0.3), unknown, foreground)
+    assert noisy is not None and (noisy.variance > 10 * found.variance).all()
+
+
+def test_a_foreground_in_another_light_is_still_the_foreground() -> None:
+    picture, background, unknown, foreground = row([0.5], torch.tensor([0.1, 0.5, 0.9]))
+    picture[:, 0, 8] += 0.5 * 0.25 * FRONT
+    found = background_evidence(picture, background, torch.full_like(picture[0], 1e-5), unknown, foreground)
+    assert found is not None and abs(float(found.mean) - 0.5) < 0.1 and float(found.misfit) < 3
+
+
+def test_what_is_no_composite_says_so_and_without_foreground_there_is_no_evidence() -> None:
+    picture, background, unknown, foreground = row([0.5], torch.tensor([0.1, 0.5, 0.9]))
+    picture[:, 0, 8] = torch.tensor([0.0, 0.9, 0.0])
+    variance = torch.full_like(picture[0], 1e-5)
+    found = background_evidence(picture, background, variance, unknown, foreground)
+    assert found is not None and float(found.misfit) > 100
+    assert background_evidence(picture, background, variance, unknown, torch.zeros_like(foreground)) is None

@@ -1,0 +1,90 @@
+"""The clean plate's light and the shot's own detail, on a wall whose every part is known."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from penumbra.protocol import CleanPlateJob
+from penumbra_engine.cache import Store
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.media import Picture, Shot, write_picture
+from penumbra_engine.solvers.clean_plate.align import align
+from penumbra_engine.solvers.clean_plate.fuse import fuse
+from penumbra_engine.solvers.clean_plate.matte import finer_edge
+from penumbra_engine.solvers.plates import decode
+from penumbra_engine.solvers.steps import R, Steps
+from tiny_shot import TinyShot
+
+HEIGHT, WIDTH = 80, 120
+
+
+def wall() -> torch.Tensor:
+    return 0.3 + 0.4 * torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
+
+
+def finished(steps: Steps[R]) -> R:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def test_a_static_shot_keeps_its_own_background_in_the_light_of_the_clean_plate(
+    tiny_shot: TinyShot, tmp_path: Path
+) -> None:
+    noisy = 1.05 * tiny_shot.clean * (1 + 0.05 * np.random.default_rng(0).standard_normal(tiny_shot.clean.shape))
+    write_picture(tmp_path / "clean.exr", Picture(noisy.astype(np.float32), tuple("RGB")))
+    job = CleanPlateJob(tiny_shot.plate, tiny_shot.frames, "lin_rec709_scene", str(tmp_path / "out"))
+    job.clean_plate = str(tmp_path / "clean.exr")
+    shot, store = Shot.open(job), Store(tmp_path / "cache")
+    plates = finished(decode(shot, store))
+    alignment = finished(align(shot, plates, None, store))
+    assert alignment.canvas.still and alignment.own > 0.7
+    level = float(tiny_shot.clean.mean())
+    assert np.abs(alignment.gain * 1.05 * level + alignment.offset - level).max() < 0.02 * level
+    error = np.abs(alignment.canvas.background(0).numpy().transpose(1, 2, 0) - tiny_shot.clean)
+    assert error.mean() < 0.5 * np.abs(noisy / 1.05 - tiny_shot.clean).mean()
+
+
+def test_light_comes_from_the_clean_plate_and_detail_from_the_shot() -> None:
+    truth = wall()
+    x = torch.arange(float(WIDTH))
+    shadow = 1 - 0.4 * torch.sigmoid((x - 60) / 8)  # which never leaves the right half
+    blurred = torch.nn.functional.avg_pool2d(truth[None], 3, 1, 1, count_include_pad=False)[0]  # out of focus
+    inside = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    inside[:, :4] = False
+    seen, tolerance = torch.ones(HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 0.5)
+    fused = fuse(truth * shadow, seen, blurred, inside, Noise(1e-5, 1e-4), tolerance)
+    error = (fused.background - truth).abs()
+    assert error.mean() < 0.02 < (truth * shadow - truth).abs().mean()
+    assert error.mean() < 0.3 * (blurred - truth).abs().mean()
+    assert fused.own.mean() > 0.98
+
+
+def test_what_the_shot_never_showed_comes_from_the_clean_plate() -> None:
+    truth = wall()
+    found, seen = truth.clone(), torch.ones(HEIGHT, WIDTH)
+    found[:, 20:40, 20:40] = torch.tensor([0.9, 0.1, 0.1])[:, None, None]  # something that never moved away
+    found[:, 50:60, 80:100], seen[50:60, 80:100] = 0.1, 0  # a guess
+    inside, tolerance = torch.ones(HEIGHT, WIDTH, dtype=torch.bool), torch.full((HEIGHT, WIDTH), 0.1)
+    fused = fuse(found, seen, truth, inside, Noise(1e-5, 1e-4), tolerance)
+    assert (fused.background - truth)[:, 22:38, 22:38].abs().mean() < 0.02
+    assert (fused.background - truth)[:, 50:60, 80:100].abs().max() < 1e-5
+    assert fused.own[30, 30] < 0.1 and fused.own[55, 90] == 0 and fused.own[70, 110] == 1
+
+
+def test_an_edge_is_as_wide_as_it_is_and_not_as_its_first_guess() -> None:
+    background = wall()
+    y, x = torch.meshgrid(torch.arange(float(HEIGHT)), torch.arange(float(WIDTH)), indexing="ij")
+    distance = torch.hypot(x - 60, y - 40)
+    alpha, guess = ((30 - distance) / 10).clamp(0, 1), ((26 - distance) / 2).clamp(0, 1)
+    shade = torch.where(x > 60, 0.6, 1.0)
+    picture = alpha * torch.tensor([0.8, 0.15, 0.05])[:, None, None] + (1 - alpha) * background * shade
+    effect, variance = 1 - shade, torch.full((HEIGHT, WIDTH), 1e-5)
+    solid, after = finer_edge(picture, background, shade.expand(3, -1, -1), guess, effect, variance)
+    assert (solid - alpha).abs().mean() < 0.3 * (guess - alpha).abs().mean()
+    assert np.abs(after.numpy() - effect.numpy())[:, ::20].max() < 0.41
+    nothing = torch.zeros_like(guess)
+    assert torch.equal(finer_edge(picture, background, picture, nothing, effect, variance)[0], nothing)
