@@ -13,7 +13,7 @@ _CANDIDATES = 24  # foreground colours tried for each pixel
 _REACH = 96  # nearest foreground pixels that the candidates are picked from
 _PRIOR_DEVIATION = 0.25  # how far the rough mask's own alpha may be off
 _PRIOR_ODDS = 2.0  # how much the rough mask's odds count against those of the colours
-_TEXTURE = 0.1  # relative
+_TEXTURE, _SPREAD = 0.04, 0.7  # of a colour, and of how far the candidates of a pixel differ: what still explains it
 _CHROMA = 0.02  # how far an effect's transmission may stray from the shot's chroma
 _MAX_ERROR = 30.0
 
@@ -68,10 +68,9 @@ def known_background_alpha(
     offset, line = picture[:, y, x].T[:, None] - behind, colour - behind
     reach_squared = (line.square() / spread).sum(-1).clamp(min=1e-3)
     fit = ((offset * line / spread).sum(-1) / reach_squared).clamp(0, 1)
-    # A foreground has texture: a colour a tenth off still explains the pixel.
-    error = ((offset - fit[..., None] * line).square() / (spread + (_TEXTURE * fit[..., None] * colour).square())).sum(
-        -1
-    )
+    # A foreground has texture: a colour that is off by what its neighbours differ by still explains the pixel.
+    texture = torch.maximum(_SPREAD * colour.std(1, keepdim=True, correction=0), _TEXTURE * colour)
+    error = ((offset - fit[..., None] * line).square() / (spread + (fit[..., None] * texture).square())).sum(-1)
     nearness = torch.from_numpy(distance / (distance[:, :1] + 4)).float()
     weight = torch.softmax(-0.5 * error - 0.2 * nearness, 1)
     mean = (weight * fit).sum(1)

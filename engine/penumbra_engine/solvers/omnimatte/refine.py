@@ -21,6 +21,10 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
 _SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for the object's own
+_BARE, _HELD = (
+    0.02,
+    0.2,
+)  # alpha of an object: at the first the plate shows the effect itself, at the second nothing of it
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -93,12 +97,13 @@ def objects_and_effect(
     outside = torch.from_numpy(~near).float()
     chroma = _chroma(transmission, outside)
     # The shadow goes on under the object's edge. First it is continued from outside the band, then from all that
-    # turned out to be shadow alone.
+    # turned out to be without an object: explained by a shadow alone, or by no object colour (a reflection).
     known = outside
     for _ in range(2):
         behind = fill_smoothly(transmission, known)
         shadow = Effect(transmission, ratio_variance, chroma, behind)
         solid, bare = known_background_alpha(picture, background, noise, shadow, source, near & ~core, prior)
+        bare = torch.maximum(bare, ((_HELD - solid) / (_HELD - _BARE)).clamp(0, 1))
         known = torch.maximum(outside, bare.where(bare > 0.5, 0.0) * (depth > 0))
     under = fill_smoothly(effect[None], known)[0]
     mixed = bare * effect + (1 - bare) * under

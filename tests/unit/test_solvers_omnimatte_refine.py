@@ -1,0 +1,32 @@
+"""The boundary of an object, and the effect that goes on under it."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import torch
+
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+
+HEIGHT, WIDTH, BAND = 60, 80, 8.0
+CANVAS = cast(Canvas, SimpleNamespace(noise=Noise(1e-6, 1e-5)))
+
+
+def test_a_reflection_that_touches_its_object_keeps_what_was_measured() -> None:
+    background = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    transmission = torch.ones(3, HEIGHT, WIDTH)
+    transmission[:, 30:37, 25:55] = torch.tensor([1.3, 0.5, 0.6])[:, None, None]  # seven rows below the object
+    effect = 1 - transmission.amin(0)
+    disc = np.zeros((HEIGHT, WIDTH), bool)
+    disc[10:30, 25:55] = True
+    picture = torch.where(
+        torch.from_numpy(disc), torch.tensor([0.9, 0.1, 0.1])[:, None, None], background * transmission
+    )
+    transmission = torch.where(torch.from_numpy(disc), picture / background, transmission)  # as it is measured
+    solid, found = objects_and_effect(picture, background, transmission, effect, disc, CANVAS, BAND)
+    assert solid[14:26, 29:51].min() > 0.99
+    assert solid[33:, :].max() < 0.05
+    assert (found[32:36, 28:52] - 0.5).abs().max() < 0.05
+    assert found[45:].max() == 0
