@@ -35,16 +35,36 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise) -> Tensor:
         places = disturbed.nonzero()
         for piece in places.split(1 << 14):
             y, x = piece.T
-            background[:, y, x] = _mode(
-                samples[:, :, y, x], smooth[:, :, y, x], valid[:, y, x], background[:, y, x], noise
-            )
+            median = background[:, y, x]
+            sigma = noise.variance(median).sqrt() / 2  # of a 3 x 3 mean, with room for what resampling correlates
+            background[:, y, x] = _mode(samples[:, :, y, x], smooth[:, :, y, x], valid[:, y, x].float(), median, sigma)
     return background
 
 
-def _mode(samples: Tensor, smooth: Tensor, valid: Tensor, median: Tensor, noise: Noise) -> Tensor:
-    """Of N pixels: samples and smooth T x C x N, valid T x N, median C x N; C x N."""
-    count = len(samples)
-    sigma = noise.variance(median).sqrt() / 2  # of a 3 x 3 mean, with room for what resampling correlates
+def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: float) -> Tensor:
+    """The same of samples that are not alike good: T x C x H x W and their weights T x H x W, 0 for none; C x H x W.
+
+    tolerance: px, what samples may be out of place by. Where they agree within noise and that, the result is their
+    weighted mean.
+    """
+    valid = weight > 0
+    median = masked_median(samples, valid)
+    error = (tolerance * slope(median[None])[0]).square() + (_VIGNETTE * median).square()
+    variance = noise.variance(median)
+    mean = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-6)
+    deviation = box(((samples - median).square() / (variance + error)).mean(1, keepdim=True), 1)[:, 0]
+    disturbed = (valid & (deviation > 2)).float().sum(0) > 0.1 * valid.sum(0)
+    smooth, sigma = box(samples, 1), (variance / 4 + error).sqrt()
+    for piece in disturbed.nonzero().split(1 << 14):
+        y, x = piece.T
+        mean[:, y, x] = _mode(samples[:, :, y, x], smooth[:, :, y, x], weight[:, y, x], median[:, y, x], sigma[:, y, x])
+    return mean
+
+
+def _mode(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sigma: Tensor) -> Tensor:
+    """Of N pixels: samples and smooth T x C x N, shares T x N (0 for no sample), median C x N and the deviation of
+    what is smooth C x N; C x N."""
+    count, valid = len(samples), shares > 0
     scaled = smooth / sigma
     brightness = torch.where(valid, smooth.mean(1), -torch.inf)
     rank = brightness.argsort(0).argsort(0).float()
@@ -61,7 +81,8 @@ def _mode(samples: Tensor, smooth: Tensor, valid: Tensor, median: Tensor, noise:
     for _ in range(3):
         weight = _agreement((smooth - centre) / sigma, valid)
         centre = (weight[:, None] * smooth).sum(0) / weight.sum(0).clamp(min=1e-6)
-    colour = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-6)
+    weight = weight * shares
+    colour = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-9)
     return torch.where(valid.any(0), colour, median)
 
 

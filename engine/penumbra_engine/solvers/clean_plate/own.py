@@ -8,6 +8,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.geometry import solve_geometry
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -25,7 +26,8 @@ def own_canvas(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[
         )
     registration = yield from register(shot, plates, store)
     flow = yield from estimate_flow(plates, registration, store)
-    return (yield from build_canvas(shot, plates, masks, registration, flow, store))
+    geometry = yield from solve_geometry(shot, plates, masks, registration, flow, store)
+    return (yield from build_canvas(shot, plates, masks, registration, flow, store, geometry))
 
 
 def still_canvas(shot: Shot, plates: Plates, masks: Masks | None, store: Store) -> Steps[Canvas | None]:

@@ -10,29 +10,28 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import disturbance, mean_of_clean, undisturbed
+from penumbra_engine.imaging.background import mean_of_clean, undisturbed
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.gain import exposure_ratio
-from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.multiview import MultiView
 from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, margin, mark
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
-_MARGIN = 0.017  # of the width: how far a rough mask may fall short of its object
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
-_DISTURBED = 3.5  # standard deviations
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
 _PLAIN = 0.02  # the same before the effects are known
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
-_MASKED, _DISTURBED_THERE, _CLEAN = 0, 1, 2  # what is known of a pixel of a frame
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -75,12 +74,24 @@ class Canvas:
 
 
 def build_canvas(
-    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, store: Store
+    shot: Shot,
+    plates: Plates,
+    masks: Masks,
+    registration: Registration,
+    flow: Flow,
+    store: Store,
+    geometry: Geometry | None = None,
 ) -> Steps[Canvas]:
-    """Estimate the background, find what the objects do to it, and estimate it again without that."""
-    with store.entry("canvas", code=code_version(), flow=flow.key, masks=masks.key) as entry:
+    """Estimate the background, find what the objects do to it, and estimate it again without that: one flat picture
+    under all frames, or for each frame its own where the geometry of the scene was solved."""
+    solved = geometry is not None and geometry.cameras is not None
+    key = geometry.key if geometry is not None and solved else ""
+    with store.entry("canvas", code=code_version(), flow=flow.key, masks=masks.key, geometry=key) as entry:
         if not entry.complete:
-            yield from _Build(shot, plates, masks, registration, flow, entry).run()
+            if geometry is not None and solved:
+                yield from MultiView(shot, plates, masks, geometry, entry).run()
+            else:
+                yield from _Flat(shot, plates, masks, registration, flow, entry).run()
         meta, arrays = entry.meta, entry.load("frames")
         return Canvas(
             entry.key,
@@ -93,8 +104,8 @@ def build_canvas(
         )
 
 
-class _Build:
-    """One build of the canvas; the parts share the shot's geometry."""
+class _Flat:
+    """One build of a flat canvas; the parts share the shot's geometry."""
 
     def __init__(
         self, shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, entry: Entry
@@ -108,7 +119,7 @@ class _Build:
         )
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.static = registration.model == "static"
-        self.margin = max(3.0, _MARGIN * self.width)
+        self.margin = margin(self.width)
         self.gains = np.ones((self.count, 3))
         self.sampled = self.gains  # the gains that are out of the samples already
         self.flow = flow.flow
@@ -124,7 +135,7 @@ class _Build:
         self._measure_tolerance()
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
-            self.state[index] = np.where(self.masks.union(index, self.margin), _MASKED, _CLEAN)[None].astype(np.uint8)
+            self.state[index] = np.where(self.masks.union(index, self.margin), MASKED, CLEAN)[None].astype(np.uint8)
             yield self._tick()
         samples = yield from self._samples()
         yield from self._estimate(samples, first=True)
@@ -257,15 +268,15 @@ class _Build:
             picture = band[:, :3] / torch.from_numpy(self.gains / self.sampled).float()[:, :, None, None]
             state = self._state_rows(above, below)
             if not self.static:
-                state = torch.where(band[:, 3] > 0.5, state, _MASKED)
+                state = torch.where(band[:, 3] > 0.5, state, MASKED)
             kept = slice(top - above, bottom - above)
             if first:
-                estimate = undisturbed(picture, state != _MASKED, self.noise)
+                estimate = undisturbed(picture, state != MASKED, self.noise)
             else:
-                estimate = mean_of_clean(picture, state == _CLEAN, self.canvas[:, above:below])
+                estimate = mean_of_clean(picture, state == CLEAN, self.canvas[:, above:below])
             self.canvas[:, top:bottom] = estimate[:, kept]
-            self.times[top:bottom] = (state == _CLEAN).sum(0)[kept].float()
-            shown[top:bottom] = (state != _MASKED).any(0)[kept]
+            self.times[top:bottom] = (state == CLEAN).sum(0)[kept].float()
+            shown[top:bottom] = (state != MASKED).any(0)[kept]
             for _ in range(max(1, self.count // len(bands))):
                 yield self._tick()
         if not shown.all():
@@ -289,12 +300,9 @@ class _Build:
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
         for index in range(self.count):
             plate, background = self._plate(index), self._from_canvas(index)
-            differs = disturbance(plate[None], background[None], self.noise, self._tolerance(index))[0] > _DISTURBED
-            state = self.state[index][0]
-            state[state == _CLEAN] = _DISTURBED_THERE
-            state[(state != _MASKED) & ~dilate(differs.numpy(), 2)] = _CLEAN
+            state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index))
             self.state[index] = state[None]
-            chosen = torch.from_numpy(state == _CLEAN)
+            chosen = torch.from_numpy(state == CLEAN)
             if chosen.float().mean() > 0.02:
                 lit = plate[:, chosen] / background[:, chosen].clamp(min=1e-4)
                 gains[index] = lit.median(1).values.numpy()
@@ -333,7 +341,7 @@ class _Build:
                 continue
             state = torch.from_numpy(self.state[other]).float()
             picture, inside = self._from_frame(other, index, torch.cat([self._plate(other), state]))
-            clean = (inside & (picture[3] > _CLEAN - 0.05))[None]
+            clean = (inside & (picture[3] > CLEAN - 0.05))[None]
             share = clean / abs(other - index)
             total += share * picture[:3]
             weight += share

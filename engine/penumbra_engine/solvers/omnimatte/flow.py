@@ -24,6 +24,14 @@ class Flow:
     key: str
     flow: Stack
 
+    def outside(self, index: int, objects: np.ndarray) -> np.ndarray:
+        """Pixels by which what is outside the objects (H x W bool) moves on its own from a frame on, where known; N."""
+        dx, dy, confidence = self.flow[index]
+        rows, columns = (
+            np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(objects.shape, dx.shape, strict=True)
+        )
+        return np.hypot(dx, dy)[~objects[np.ix_(rows, columns)] & (confidence > 0.5)]
+
 
 def estimate_flow(plates: Plates, registration: Registration, store: Store) -> Steps[Flow]:
     """Flow from each frame to the next, registered one."""

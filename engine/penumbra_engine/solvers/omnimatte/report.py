@@ -6,6 +6,7 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.report import named
 
@@ -15,11 +16,13 @@ _UNSEEN = 0.01  # of an object's pixels
 _DRIFT = 0.02
 
 
-def warnings(shot: Shot, masks: Masks, registration: Registration, canvas: Canvas, widened: list[int]) -> list[str]:
+def warnings(
+    shot: Shot, masks: Masks, registration: Registration, geometry: Geometry, canvas: Canvas, widened: list[int]
+) -> list[str]:
     """What may be wrong with the layers, each with its frames. widened: frames that were written as 32-bit floats."""
     said = list(shot.warnings)
     frames = np.array(shot.frames)
-    loose = registration.residual > _LOOSE
+    loose = (registration.residual > _LOOSE) & (geometry.cameras is None)
     if loose.any():
         said.append(
             f"frames {named(frames[loose])}: registration is up to {registration.residual.max():.1f} px off; the "

@@ -13,12 +13,14 @@ from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
 from penumbra_engine.solvers.masks import Masks, read_masks
 from penumbra_engine.solvers.omnimatte.bound import bound_effects
+from penumbra_engine.solvers.omnimatte.camera_files import write_camera
 from penumbra_engine.solvers.omnimatte.canvas import build_canvas
 from penumbra_engine.solvers.omnimatte.fit import fit_ownership
-from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.flow import Flow, estimate_flow
+from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.overview import overview
 from penumbra_engine.solvers.omnimatte.refine import refine
-from penumbra_engine.solvers.omnimatte.register import register
+from penumbra_engine.solvers.omnimatte.register import Registration, register
 from penumbra_engine.solvers.omnimatte.report import warnings
 from penumbra_engine.solvers.omnimatte.write import write_layers
 from penumbra_engine.solvers.plates import decode
@@ -30,7 +32,8 @@ _PARTS = {
     "masks": 0.01,
     "register": 0.16,
     "flow": 0.04,
-    "canvas": 0.2,
+    "geometry": 0.02,
+    "canvas": 0.18,
     "bound": 0.15,
     "fit": 0.1,
     "refine": 0.22,
@@ -57,7 +60,8 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     masks = yield from clock.run("masks", read_masks(shot, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
-    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, flow, store))
+    geometry = yield from clock.run("geometry", solve_geometry(shot, plates, masks, registration, flow, store))
+    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, flow, store, geometry))
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
     owners = yield from clock.run(
         "fit", fit_ownership(shot, plates, masks, registration, bound, job.quality, job.seed, job.cold, store)
@@ -67,15 +71,14 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     learned = owners.loss is not None
     made = provenance(job, shot, "ownership" if learned else "closed form", owners.key if learned else "none", inputs)
     to = Destination(out, frames, made, job.full_window, job.float32)
-    written = yield from clock.run("write", write_layers(shot, plates, canvas, layers, to))
+    written = yield from clock.run("write", write_layers(shot, plates, canvas, geometry, layers, to))
     report: dict[str, Any] = {
         **header(job, shot, frames),
         "camera": {
-            "model": registration.model,
-            "why": _why(registration.model, float(registration.residual.max())),
+            **_camera(registration, geometry),
             "residual_px": by_frame(shot, registration.residual),
             "inliers": {str(f): int(n) for f, n in zip(shot.frames, registration.inliers, strict=True)},
-            "moves_on_its_own_px": _own_motion(shot, masks, flow.flow),
+            "moves_on_its_own_px": _own_motion(shot, masks, flow),
         },
         "canvas": {
             "noise": vars(canvas.noise),
@@ -91,29 +94,34 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
             "float32": to.widened,
         },
         "inputs": inputs,
-        "warnings": warnings(shot, masks, registration, canvas, to.widened),
+        "warnings": warnings(shot, masks, registration, geometry, canvas, to.widened),
     }
+    if geometry.cameras is not None:
+        write_camera(shot, geometry.cameras, out)
     picture = overview(shot, plates, canvas, layers, frames)
     report["seconds"] = clock.spent()
     return deliver_report(job, shot, out, shot.names, picture, report)
 
 
-def _why(model: str, residual: float) -> str:
-    if model == "static":
-        return "no frame moves against the middle one"
-    return f"the camera moves, and one homography a frame explains it to {residual:.2f} px on the worst frame"
+def _camera(registration: Registration, geometry: Geometry) -> dict[str, Any]:
+    """The model of the camera, why it was chosen, and its lens where that was solved (pixels of the plate's data
+    window)."""
+    if geometry.cameras is not None:
+        lens = {"focal_px": geometry.cameras.focal, "centre_px": geometry.cameras.centre}
+        return {"model": "multi-view", "why": geometry.why, **lens, "radial": geometry.cameras.radial}
+    if registration.model == "static":
+        return {"model": "static", "why": geometry.why}
+    worst = f"it explains the camera to {registration.residual.max():.2f} px on the worst frame"
+    return {"model": registration.model, "why": f"{geometry.why}; {worst}"}
 
 
-def _own_motion(shot: Shot, masks: Masks, flow: Any) -> dict[str, float]:
-    """Per frame, the 95th percentile of what moves outside the masks, in pixels, once the camera's motion is out."""
-    motion = {}
-    for index, frame in enumerate(shot.frames):
-        dx, dy, confidence = flow[index]
-        rows = np.linspace(0, shot.height - 1, dx.shape[0]).round().astype(int)
-        columns = np.linspace(0, shot.width - 1, dx.shape[1]).round().astype(int)
-        outside = ~masks.union(index, 0.02 * shot.width)[np.ix_(rows, columns)] & (confidence > 0.5)
-        motion[str(frame)] = round(float(np.quantile(np.hypot(dx, dy)[outside], 0.95)), 3) if outside.any() else 0.0
-    return motion
+def _own_motion(shot: Shot, masks: Masks, flow: Flow) -> dict[str, float]:
+    """Per frame, the 95th percentile of what moves outside the masks, in pixels, once the homography is out."""
+    moved = [flow.outside(t, masks.union(t, 0.02 * shot.width)) for t in range(len(shot.frames))]
+    return {
+        str(frame): round(float(np.quantile(m, 0.95)), 3) if len(m) else 0.0
+        for frame, m in zip(shot.frames, moved, strict=True)
+    }
 
 
 def _rounded(errors: dict[int, float]) -> dict[str, float]:

@@ -12,12 +12,14 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot, exceeds_half
 from penumbra_engine.solvers.delivery import Delivery, Destination
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.refine import Layers
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 FLOAT_TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of recomposition, relative to max(1, |I|, |P|, |B|)
 _REMOVED = 0.25  # alpha above which an in-painter should work
+_FARTHEST = 1e-6  # inverse depth of what is infinitely far
 _REMOVAL_MARGIN = 20 / 854  # of the width
 
 
@@ -30,7 +32,9 @@ class Written:
     rounded: dict[int, float] = field(default_factory=dict)
 
 
-def write_layers(shot: Shot, plates: Plates, canvas: Canvas, layers: Layers, to: Destination) -> Steps[Written]:
+def write_layers(
+    shot: Shot, plates: Plates, canvas: Canvas, geometry: Geometry, layers: Layers, to: Destination
+) -> Steps[Written]:
     """Write every frame of `to.frames`; each file appears whole or not at all.
 
     Raises EngineError when a frame would not give its plate back, and what write_picture raises.
@@ -41,7 +45,10 @@ def write_layers(shot: Shot, plates: Plates, canvas: Canvas, layers: Layers, to:
         plate = torch.from_numpy(plates.plate[index])
         each, background = layers.read(index, plates, canvas)
         check_recomposition(written, frame, plate, each, background)
-        _Frame(shot, to, frame).layers(index, plate, each, background, canvas, layers)
+        files = _Frame(shot, to, frame)
+        files.layers(index, plate, each, background, canvas, layers)
+        if geometry.cameras is not None:
+            files.depth(geometry.inverse_depth(index, shot.height, shot.width))
         yield done + 1, len(to.frames)
     return written
 
@@ -84,6 +91,10 @@ class _Frame(Delivery):
         self.write("removal", "A", torch.from_numpy(removed)[None].float(), cropped=True)
         self.write("confidence", "A", torch.from_numpy(matte.confidence[index]))
         self._write_all(plate, layers, background)
+
+    def depth(self, inverse: Tensor) -> None:
+        """How far the static scene behind the objects is along the camera's axis, in the units of camera.nk."""
+        self.write("depth", "Z", 1 / inverse.clamp(min=_FARTHEST)[None], float32=True)
 
     def _grain(self, plate: Tensor, behind: Tensor, covered: Tensor, canvas: Canvas) -> Tensor:
         """The plate's grain on the part of the background that comes from the canvas; 3 x H x W."""

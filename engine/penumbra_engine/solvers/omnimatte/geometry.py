@@ -1,0 +1,218 @@
+"""Geometry: where a travelling camera stood, and the depth of the scene behind the objects."""
+
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra_engine.cache import Entry, Stack, Store
+from penumbra_engine.imaging.carried_depth import agreement, carry
+from penumbra_engine.imaging.pinhole import Cameras
+from penumbra_engine.imaging.plane_sweep import Match, best_depth, sharpen, smooth, sweep
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.omnimatte.state import margin
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version
+
+_PARALLAX = 0.5  # px: what a homography may leave at the 90th percentile before geometry is asked
+_LEAST_FRAMES, _LEAST_POINTS, _MOST_ERROR = 8, 100, 1.0
+_MAX_SIDE = 640  # depth is measured no finer than this
+_PLANES, _STRIDE, _SOURCES = 64, 3, 8
+_POLL = 0.2  # seconds
+_CONFIRMING, _AGREE, _CARRYING = 4, 3, 14  # frames on each side; how many must agree
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """cameras: None when the shot was not solved, and why says the reason either way. depth: T x 1 x h x w inverse
+    depth of the static scene behind the objects, for cameras scaled to that size. step: T, inverse depth between the
+    planes that each frame was measured by."""
+
+    key: str
+    why: str
+    cameras: Cameras | None
+    depth: Stack | None
+    step: np.ndarray
+
+    def inverse_depth(self, index: int, height: int, width: int) -> Tensor:
+        """H x W of a solved shot at any size. Enlarged without blending: between two surfaces there is nothing."""
+        assert self.depth is not None
+        depth = torch.from_numpy(self.depth[index])[None]
+        return F.interpolate(depth, (height, width), mode="nearest-exact")[0, 0]
+
+
+def solve_geometry(
+    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, store: Store
+) -> Steps[Geometry]:
+    """Poses by structure from motion and depth by a plane sweep, where one homography a frame leaves parallax."""
+    with store.entry("geometry", code=code_version(), flow=flow.key, masks=masks.key) as entry:
+        if not entry.complete:
+            yield from _solve(shot, plates, masks, registration, flow, entry)
+        meta = entry.meta
+        if not meta["solved"]:
+            return Geometry(entry.key, meta["why"], None, None, np.zeros(0))
+        arrays = entry.load("cameras")
+        focal, x, y, radial = arrays["parameters"].tolist()
+        cameras = Cameras(torch.from_numpy(arrays["pose"]), focal, (x - 0.5, y - 0.5), radial)
+        return Geometry(entry.key, meta["why"], cameras, entry.stack("depth"), arrays["step"])
+
+
+def _solve(
+    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, entry: Entry
+) -> Steps[None]:
+    def unsolved(why: str) -> None:
+        entry.finish({"solved": False, "why": why})
+
+    if registration.model == "static":
+        return unsolved("no frame moves against the middle one")
+    left = _left_over(shot, masks, flow)
+    homography = f"one homography a frame leaves {left:.2f} px at the 90th percentile outside the masks"
+    if left < _PARALLAX:
+        return unsolved(homography)
+    if len(shot.frames) < _LEAST_FRAMES:
+        return unsolved(f"{homography}; structure from motion needs {_LEAST_FRAMES} frames")
+    if shot.pixel_aspect != 1:
+        return unsolved(f"{homography}; structure from motion needs square pixels")
+    hidden = np.stack([masks.union(t, margin(shot.width)) for t in range(len(shot.frames))])
+    solved = yield from _poses(plates, hidden)
+    if isinstance(solved, str):
+        return unsolved(f"{homography}; {solved}")
+    yield from _depth(plates, hidden, solved, entry)
+    entry.finish(
+        {
+            "solved": True,
+            "why": f"{homography}; structure from motion explains {len(solved['points'])} points to "
+            f"{float(solved['error']):.2f} px",
+        }
+    )
+
+
+def _left_over(shot: Shot, masks: Masks, flow: Flow) -> float:
+    """The median over frames of the 90th percentile of what moves outside the masks once the homography is out, px."""
+    moved = [flow.outside(t, masks.union(t, margin(shot.width))) for t in range(len(shot.frames))]
+    return float(np.median([np.quantile(m, 0.9) for m in moved if len(m)] or [0.0]))
+
+
+def _poses(plates: Plates, hidden: np.ndarray) -> Steps[dict[str, np.ndarray] | str]:
+    """What the program structure_from_motion found, or why it found nothing that can be relied on."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for kind in ("images", "masks"):
+            (folder / kind).mkdir()
+        for index, lost in enumerate(hidden):
+            cv2.imwrite(str(folder / "images" / f"{index:06d}.png"), plates.luminance[index][0])
+            cv2.imwrite(str(folder / "masks" / f"{index:06d}.png.png"), np.where(lost, 0, 255).astype(np.uint8))
+        code, said = yield from _run([sys.executable, "-m", "penumbra_engine.imaging.structure_from_motion", name])
+        if code == 3:
+            return "structure from motion could not place every frame (no baseline, or too few features)"
+        if code:
+            return (
+                f"structure from motion failed (exit code {code}: {(said.strip().splitlines() or ['no message'])[-1]})"
+            )
+        with np.load(folder / "poses.npz") as found:
+            solved = dict(found)
+    if len(solved["points"]) < _LEAST_POINTS or solved["error"] > _MOST_ERROR:
+        return (
+            f"structure from motion found {len(solved['points'])} points to {float(solved['error']):.2f} px, too few "
+            "or too inexact for depth"
+        )
+    return solved
+
+
+def _run(command: list[str]) -> Steps[tuple[int, str]]:
+    """A program's exit code and what it said; it ends with the stage when that is cancelled."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
+        try:
+            while process.poll() is None:
+                yield 0, 1
+                time.sleep(_POLL)
+        finally:
+            process.kill()
+            process.wait()
+        said.seek(0)
+        return process.returncode, said.read()
+
+
+def _depth(plates: Plates, hidden: np.ndarray, solved: dict[str, np.ndarray], entry: Entry) -> Steps[None]:
+    """Depth of every frame from its neighbours, confirmed by them, and carried in where objects hide the scene."""
+    count, _, height, width = plates.plate.shape
+    scale = min(1.0, _MAX_SIDE / max(height, width))
+    size = round(height * scale), round(width * scale)
+    half = round(size[0] / 2), round(size[1] / 2)
+    focal, x, y, radial = solved["parameters"].tolist()
+    full = Cameras(torch.from_numpy(solved["pose"]), focal, (x - 0.5, y - 0.5), radial)
+    cameras, coarse_cameras = full.scaled(size[1] / width), full.scaled(half[1] / width)
+    rays, coarse_rays = cameras.rays(*size), coarse_cameras.rays(*half)
+    pictures, lost = _small(plates, size), _small_masks(hidden, size)
+    coarse_pictures, coarse_lost = F.interpolate(pictures, half, mode="area"), _small_masks(hidden, half)
+    depth, step = torch.zeros(count, *size), np.zeros(count)
+    for index in range(count):
+        low, high = _range(solved["points"], cameras, index, size)
+        planes = torch.linspace(low, high, _PLANES)
+        step[index] = (high - low) / (_PLANES - 1)
+        sources = _around(index, count, _SOURCES * _STRIDE, _STRIDE)[:_SOURCES]
+        coarse = Match(coarse_pictures, coarse_lost, coarse_cameras, coarse_rays, index, sources)
+        rough = best_depth(smooth(sweep(coarse, planes), coarse_pictures[index]), planes)
+        fine = Match(pictures, lost, cameras, rays, index, sources)
+        depth[index] = sharpen(fine, rough, float(step[index]))
+        yield index, 2 * count
+    valid = torch.stack(
+        [
+            agreement(depth, lost, cameras, rays, t, _around(t, count, _CONFIRMING), float(step[t])) >= _AGREE
+            for t in range(count)
+        ]
+    )
+    valid &= ~lost
+    stack = entry.create_stack("depth", (count, 1, *size))
+    for index in range(count):
+        sources = _around(index, count, _CARRYING)
+        stack[index] = carry(depth, valid, cameras, rays, index, sources, float(step[index]))[None].numpy()
+        yield count + index, 2 * count
+    entry.save("cameras", pose=solved["pose"], parameters=solved["parameters"], step=step)
+
+
+def _around(index: int, count: int, reach: int, stride: int = 1) -> list[int]:
+    """The frames near one, the nearest first."""
+    offsets = (sign * offset for offset in range(stride, reach + 1, stride) for sign in (-1, 1))
+    return [index + o for o in offsets if 0 <= index + o < count] or [index - 1 if index else index + 1]
+
+
+def _small(plates: Plates, size: tuple[int, int]) -> Tensor:
+    """All frames as matching sees them, T x 3 x h x w: the root makes shot noise even, the exposure is the shot's."""
+    frames = [
+        F.interpolate(torch.from_numpy(plates.plate[t])[None], size, mode="area")[0] for t in range(len(plates.plate))
+    ]
+    pictures = torch.stack(frames)
+    bright = max(
+        float(pictures[:, :, ::4, ::4].mean(1).flatten().quantile(0.9)) if pictures.numel() < 1 << 26 else 0.6, 1e-6
+    )
+    return (pictures * (0.6 / bright)).clamp(0, 2).sqrt()
+
+
+def _small_masks(hidden: np.ndarray, size: tuple[int, int]) -> Tensor:
+    whole = torch.from_numpy(hidden)[:, None].float()
+    return F.interpolate(whole, size, mode="area")[:, 0] > 0
+
+
+def _range(points: np.ndarray, cameras: Cameras, index: int, size: tuple[int, int]) -> tuple[float, float]:
+    """Inverse depths that the sweep of a frame covers: those of the points in view, without their outliers."""
+    pose = cameras.pose[index].numpy()
+    x, y, z = (points @ pose[:, :3].T + pose[:, 3]).T
+    with np.errstate(divide="ignore", invalid="ignore"):
+        column, row = x / z * cameras.focal + cameras.centre[0], y / z * cameras.focal + cameras.centre[1]
+    inside = (z > 0) & (column > 0) & (row > 0) & (column < size[1]) & (row < size[0])
+    chosen = 1 / z[inside if inside.sum() >= 20 else z > 0]
+    low, high = np.quantile(chosen, [0.01, 0.99])
+    return 0.85 * float(low), 1.3 * float(high)

@@ -1,0 +1,160 @@
+"""Multi-view: the background of a travelling camera, fetched for each frame from frames that see the same points."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Entry, Stack
+from penumbra_engine.imaging.background import undisturbed_near
+from penumbra_engine.imaging.carried_depth import alike, nearest
+from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.gain import exposure_ratio
+from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
+from penumbra_engine.imaging.warp import sample
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps
+
+_OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
+_PASSES = 3
+_TOLERANCE = 0.3  # px, how exactly depth puts things
+_PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
+_BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
+_APRON = 3  # rows around a band that its pixels look at
+
+
+class MultiView:
+    """One build of the backgrounds; it fills an entry as Canvas reads it."""
+
+    def __init__(self, shot: Shot, plates: Plates, masks: Masks, geometry: Geometry, entry: Entry) -> None:
+        assert geometry.cameras is not None
+        self.geometry, self.cameras = geometry, geometry.cameras
+        self.shot, self.plate, self.masks, self.entry = shot, plates.plate, masks, entry
+        self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
+        self.rays = self.cameras.rays(self.height, self.width)
+        self.gains = np.ones((self.count, 3))
+        self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
+        self.total, self.done = self.count * (2 * _PASSES + 2), 0
+
+    def run(self) -> Steps[None]:
+        yield from self._measure_exposures()
+        self.noise = self._noise()
+        self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
+        self.background = self.entry.create_stack("background", (self.count, 3, self.height, self.width))
+        self.seen = self.entry.create_stack("seen", (self.count, 1, self.height, self.width))
+        tolerance = self.entry.create_stack("tolerance", (self.count, 1, 1, 1))
+        for index in range(self.count):
+            self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
+            tolerance[index] = np.full((1, 1, 1), _TOLERANCE, np.float32)
+            yield self._tick()
+        misfit = np.zeros(self.count)
+        for number in range(_PASSES):
+            for index in range(self.count):
+                self._fuse(index, first=number == 0)
+                yield self._tick()
+            for index in range(self.count):
+                misfit[index] = self._find_effects(index)
+                yield self._tick()
+        self.entry.save("frames", gains=self.gains, misfit=misfit)
+        self.entry.finish({"noise": vars(self.noise)})
+
+    def _tick(self) -> tuple[int, int]:
+        self.done += 1
+        return min(self.done, self.total), self.total
+
+    def _masked(self, index: int) -> np.ndarray:
+        return self.masks.union(index, margin(self.width))
+
+    def _plate(self, index: int) -> Tensor:
+        """A frame in the exposure of the middle one."""
+        return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
+
+    def _depth(self, index: int) -> Tensor:
+        return self.geometry.inverse_depth(index, self.height, self.width)
+
+    def _fetch(
+        self, target: int, sources: list[int], rows: slice, extra: Stack | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Rows of a frame as each source shows them, 3 (and those of `extra`) x rows x W, and where it does: what
+        lies in front of a point in the source hides it there."""
+        projection = self.cameras.seen_from(target, sources, self.rays[:, rows])
+        for source, pixels, there in zip(sources, *projection.at(self._depth(target)[rows]), strict=True):
+            picture = self._plate(source)
+            if extra is not None:
+                picture = torch.cat([picture, torch.from_numpy(extra[source]).float()])
+            values, inside = sample(picture, pixels)
+            measured, _ = nearest(self._depth(source), pixels)
+            yield values, inside & (there > 0) & alike(measured, there, float(self.geometry.step[source]))
+
+    def _measure_exposures(self) -> Steps[None]:
+        """The gains of all frames over the middle one, from neighbour to neighbour."""
+        middle, whole = self.count // 2, slice(0, self.height)
+        gains = np.ones((self.count, 3))
+        for index in sorted(range(self.count), key=lambda t: abs(t - middle))[1:]:
+            source = index + (1 if index < middle else -1)
+            ((other, visible),) = self._fetch(index, [source], whole)
+            apart = visible & ~torch.from_numpy(self._masked(index) | self._masked(source))
+            ratio = exposure_ratio(torch.from_numpy(self.plate[index]), other, apart)
+            gains[index] = gains[source] * ratio.double().numpy()
+            yield self._tick()
+        if np.abs(gains - 1).max() > _PLAIN:
+            self.gains = gains
+
+    def _noise(self) -> Noise:
+        """From up to eight pairs of neighbouring frames, outside the masks."""
+
+        def pairs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+            for index in np.unique(np.linspace(0, self.count - 2, 8).round().astype(int)).tolist():
+                ((other, visible),) = self._fetch(index, [index + 1], slice(0, self.height))
+                apart = visible & ~torch.from_numpy(self._masked(index) | self._masked(index + 1))
+                yield self._plate(index), other, apart
+
+        return estimate_noise(pairs(), quantisation_noise(self.shot.levels()))
+
+    def _fuse(self, index: int, first: bool) -> None:
+        """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
+        with the distance between two cameras."""
+        sources = [index + sign * o for o in _OFFSETS for sign in (-1, 1) if 0 <= index + sign * o < self.count]
+        rows = max(8, _BAND_BYTES // (len(sources) * self.width * 4 * 8))
+        background, seen = torch.empty(3, self.height, self.width), torch.empty(self.height, self.width)
+        for top in range(0, self.height, rows):
+            bottom = min(top + rows, self.height)
+            above, below = max(0, top - _APRON), min(self.height, bottom + _APRON)
+            earlier = torch.from_numpy(self.background[index][:, above:below])
+            colour, times = self._band(index, sources, slice(above, below), first, earlier)
+            kept = slice(top - above, bottom - above)
+            background[:, top:bottom], seen[top:bottom] = colour[:, kept], times[kept]
+        if first and not (seen > 0).all():
+            background = fill_smoothly(background, (seen > 0).float())
+        self.background[index] = background.numpy()
+        self.seen[index] = (seen[None] / 8).clamp(max=1).numpy()
+
+    def _band(self, index: int, sources: list[int], rows: slice, first: bool, earlier: Tensor) -> tuple[Tensor, Tensor]:
+        """Colour 3 x rows x W and how many samples it rests on."""
+        samples, weights = [], []
+        for source, (values, visible) in zip(sources, self._fetch(index, sources, rows, self.state), strict=True):
+            known = visible & (values[3] > (DISTURBED if first else CLEAN) - 0.05)
+            samples.append(values[:3])
+            weights.append(known.float() / abs(source - index))
+        stacked, weight = torch.stack(samples), torch.stack(weights)
+        times = (weight > 0).sum(0).float()
+        if first:
+            return undisturbed_near(stacked, weight, self.noise, _TOLERANCE), times
+        mean = (weight[:, None] * stacked).sum(0) / weight.sum(0).clamp(min=1e-6)
+        return torch.where(times > 0, mean, earlier), times
+
+    def _find_effects(self, index: int) -> float:
+        """Mark where a frame differs from its background; by how many standard deviations the rest of it does."""
+        plate, background = self._plate(index), torch.from_numpy(self.background[index])
+        state = mark(self.state[index][0], plate, background, self.noise, self.tolerance)
+        self.state[index] = state[None]
+        chosen = torch.from_numpy(state == CLEAN)
+        if chosen.float().mean() <= 0.02:
+            return 0.0
+        deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
+        return float(deviation.mean().sqrt())

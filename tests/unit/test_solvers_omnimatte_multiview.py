@@ -1,0 +1,89 @@
+"""The background of a travelling camera, on a scene that is known: a wall, a post in front of it, and between the two a
+disc with a shadow that walks past."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.pinhole import Cameras
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
+from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.plates import Plates
+
+COUNT, HEIGHT, WIDTH = 16, 40, 72
+FAR, NEAR = 0.1, 0.2  # inverse depths: the wall moves by 1 px a frame, the post by 2
+
+
+@pytest.fixture(scope="module")
+def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray, np.ndarray]:
+    """The canvas, the true backgrounds T x 3 x H x W, and where disc or shadow touch, T x H x W."""
+    random = np.random.default_rng(3)
+    texture = np.kron(0.2 + 0.4 * random.random((3, HEIGHT // 2, (WIDTH + COUNT) // 2)), np.ones((2, 2)))
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    folder = tmp_path_factory.mktemp("multi-view")
+    backgrounds, touched = [], []
+    with Store(folder).entry("shot") as entry:
+        plate = entry.create_stack("plate", (COUNT, 3, HEIGHT, WIDTH))
+        masks = entry.create_stack("masks", (COUNT, 1, HEIGHT, WIDTH), np.uint8)
+        depth = entry.create_stack("depth", (COUNT, 1, HEIGHT, WIDTH))
+        flow = entry.create_stack("flow", (COUNT, 3, HEIGHT, WIDTH))
+        for index in range(COUNT):
+            post = (x >= 50 - 2 * index) & (x < 54 - 2 * index)
+            wall = texture[:, :, index : index + WIDTH]
+            disc = (np.hypot(x - 8 - 3 * index, y - 12) < 5) & ~post
+            shadow = (np.hypot(x - 8 - 3 * index, (y - 30) * 2) < 8) & ~post
+            backgrounds.append(np.where(post, 0.08, wall))
+            picture = np.where(disc, 0.9, np.where(shadow, 0.5, 1) * backgrounds[-1])
+            touched.append(disc | shadow)
+            plate[index] = (picture + 0.004 * random.standard_normal(picture.shape)).astype(np.float32)
+            masks[index], depth[index] = 255 * disc[None].astype(np.uint8), np.where(post, NEAR, FAR)[None].astype("f4")
+    pose = torch.eye(3, 4, dtype=torch.float64).repeat(COUNT, 1, 1)
+    pose[:, 0, 3] = -0.2 * torch.arange(COUNT)
+    view = Cameras(pose, 50.0, ((WIDTH - 1) / 2, (HEIGHT - 1) / 2), 0.0)
+    still = np.tile(np.eye(3), (COUNT, 1, 1))
+    shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
+    steps = build_canvas(
+        cast(Shot, shot),
+        cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
+        Masks("masks", masks),
+        Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int)),
+        Flow("flow", flow),
+        Store(folder),
+        Geometry("geometry", "", view, depth, np.full(COUNT, 0.01)),
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value, np.stack(backgrounds), np.stack(touched)
+
+
+def test_what_objects_and_shadows_hide_is_fetched_from_other_frames(
+    solved: tuple[Canvas, np.ndarray, np.ndarray],
+) -> None:
+    canvas, truth, touched = solved
+    for index in (2, 8, 13):
+        missed = np.abs(canvas.background(index).numpy() - truth[index])[:, touched[index]]
+        assert missed.mean() < 0.02  # a shadow left in would be 0.2
+        assert np.quantile(missed, 0.9) < 0.03
+
+
+def test_a_post_in_front_of_an_object_stays_in_the_background(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+    canvas, truth, _ = solved
+    index = 8  # the disc at 32 is behind the post at 34 to 37
+    behind = canvas.background(index).numpy()[:, 9:16, 35:37]
+    assert np.abs(behind - truth[index][:, 9:16, 35:37]).max() < 0.05
+    assert (canvas.seen(index).numpy()[9:16, 35:37] > 0.5).all()
+
+
+def test_an_untouched_frame_fits_its_background_to_the_noise(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+    canvas, *_ = solved
+    assert np.median(canvas.misfit) < 1.5
