@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from penumbra_engine.imaging.registration import Frame, Pair, register_pair, shift_between, solve_cameras
+from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
 
 SIZE = WIDTH, HEIGHT = 320, 240
 CORNERS = np.float32([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]])
@@ -88,14 +88,6 @@ def test_blank_and_unrelated_pictures_have_no_homography(views: tuple[Frame, Fra
     assert register_pair((blank, brighter), (0, 1), polish=True) is None
     assert register_pair((views[0], blank), (0, 1), polish=True) is None
     assert register_pair((views[0], other), (0, 1), polish=True) is None
-
-
-def test_shift_is_read_from_the_slopes() -> None:
-    ramp = np.tile(np.arange(0, 200, 4, dtype=np.uint8), (30, 1))  # 4 levels a pixel
-    assert shift_between(Frame(ramp), Frame(ramp)) == 0
-    assert shift_between(Frame(ramp), Frame(ramp + 1)) == pytest.approx(0.25, abs=0.01)
-    blank = Frame(np.zeros((30, 50), np.uint8))
-    assert shift_between(blank, Frame(ramp)) == 0  # nothing steep to read it from
 
 
 def cameras(count: int, reference: int) -> np.ndarray:

@@ -4,6 +4,7 @@ Everything here sees encoded 8-bit luminance. No mask is needed: a robust fit fo
 and pixels that move on their own are left out of the polish.
 """
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -42,27 +43,26 @@ class Frame:
         if self.scale < 1:
             luminance = cv2.resize(luminance, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
         self.luminance = luminance
-        self.points, self.descriptors = _features(luminance)
+
+    @property
+    def to_full(self) -> np.ndarray:
+        """The homography from pixels of `luminance` to those of the frame. A pixel's centre is (0, 0) here, so scaling
+        by area moves it by half a pixel of the difference."""
+        middle = 0.5 / self.scale - 0.5
+        return np.array([[1 / self.scale, 0, middle], [0, 1 / self.scale, middle], [0, 0, 1]])
+
+    @functools.cached_property
+    def features(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points N x 2 and RootSIFT descriptors N x 128 (Arandjelovic & Zisserman 2012), found when first asked for."""
+        return _features(self.luminance)
 
 
 def _features(luminance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Points N x 2 and RootSIFT descriptors N x 128 (Arandjelovic & Zisserman 2012)."""
     keypoints, descriptors = cv2.SIFT.create(_FEATURES, contrastThreshold=0.02).detectAndCompute(luminance, None)
     if descriptors is None:
         return np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
     descriptors = np.sqrt(descriptors / np.maximum(descriptors.sum(1, keepdims=True), 1e-6))
     return np.array([k.pt for k in keypoints], np.float32), descriptors.astype(np.float32)
-
-
-def shift_between(a: Frame, b: Frame) -> float:
-    """About how far, in pixels, the larger part of one frame lies from the other: the median, where the picture is
-    steep, of the difference over the slope. Not for frames that are more than a pixel apart."""
-    dx, dy = (cv2.Sobel(a.luminance, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1)))
-    slope = np.hypot(dx, dy)
-    steep = slope >= max(np.quantile(slope, 0.75), 1.0)
-    if not steep.any():
-        return 0.0
-    return float(np.median(cv2.absdiff(a.luminance, b.luminance)[steep] / slope[steep])) / a.scale
 
 
 def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish: bool) -> Pair | None:
@@ -81,23 +81,21 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
     correlation = 0.0
     if polish:
         homography, correlation = _polish(a.luminance, b.luminance, homography)
-    scale = np.diag([1 / a.scale, 1 / a.scale, 1.0])
-    # A pixel's centre is (0, 0) here, so scaling by area moves it by half a pixel of the difference.
-    shift = np.array([[1, 0, 0.5 / a.scale - 0.5], [0, 1, 0.5 / a.scale - 0.5], [0, 0, 1]])
-    full = shift @ scale @ homography @ np.linalg.inv(shift @ scale)
+    full = a.to_full @ homography @ np.linalg.inv(a.to_full)
     return Pair(*indices, full / full[2, 2], inliers, residual / a.scale, correlation)
 
 
 def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
     """The homography that most feature matches agree on, how many do, and their root mean square distance in pixels."""
-    if min(len(a.points), len(b.points)) < 12:
+    (points_a, descriptors_a), (points_b, descriptors_b) = a.features, b.features
+    if min(len(points_a), len(points_b)) < 12:
         return None
-    matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(a.descriptors, b.descriptors, 2)
+    matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(descriptors_a, descriptors_b, 2)
     good = [m for m, n in (pair for pair in matches if len(pair) == 2) if m.distance < 0.8 * n.distance]
     if len(good) < 12:
         return None
-    source = a.points[[m.queryIdx for m in good]]
-    target = b.points[[m.trainIdx for m in good]]
+    source = points_a[[m.queryIdx for m in good]]
+    target = points_b[[m.trainIdx for m in good]]
     homography, inlier = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 1.0, maxIters=5000, confidence=0.9999)
     if homography is None or inlier.sum() < 12:
         return None

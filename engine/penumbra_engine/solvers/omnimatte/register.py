@@ -6,7 +6,8 @@ import numpy as np
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.registration import Frame, Pair, register_pair, shift_between, solve_cameras
+from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
+from penumbra_engine.imaging.stillness import displacement, explained
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -14,12 +15,17 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _OFFSETS = (1, 2, 4, 8)
 _POLISHED = (1, 4)
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
+_MOVED = 1.0  # px: a camera that stands shakes by less
+_WORTH = (
+    1.5  # a homography that lessens the difference of two frames by less than that finds things on the move, or noise
+)
 
 
 @dataclass(frozen=True)
 class Registration:
     """model: `static` or `homography`. cameras: T x 3 x 3 float64, frame pixels to pixels of the reference frame.
-    residual: T, px by which the matches of a frame miss the solution; inliers: T, matches that agree with it."""
+    residual: T, px by which the matches of a frame miss the solution; inliers: T, matches that agree with it, or blocks
+    of the picture where the camera is static."""
 
     key: str
     model: str
@@ -70,23 +76,33 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
 
 
 def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
-    """Every frame against the reference, given up at the first that moved: then the camera isn't static. A frame has
-    not moved when its features say so, or the slopes of the larger part of its picture do: where objects fill much of
-    it, most features may be theirs."""
-    size = frames[0].luminance.shape[1] / frames[0].scale, frames[0].luminance.shape[0] / frames[0].scale
+    """Every frame against the reference, given up at the first that moved: then the camera isn't static."""
     pairs = []
     # The ends first: a camera that moves at all has moved most there.
     for done, index in enumerate(sorted(range(len(frames)), key=lambda t: -abs(t - reference))):
         if index == reference:
             continue
-        pair = register_pair((frames[index], frames[reference]), (index, reference), polish=True)
-        if pair is None or _grid_displacement(pair.homography, size) >= _STATIC:
-            if shift_between(frames[index], frames[reference]) >= _STATIC:
-                break
-            pair = Pair(index, reference, np.eye(3), 0, 0.0, 0.0)
-        pairs.append(pair)
+        apart, blocks = displacement(frames[index].luminance, frames[reference].luminance)
+        apart /= frames[index].scale
+        if apart >= _MOVED or (apart >= _STATIC and not _stands(frames, index, reference)):
+            break
+        pairs.append(Pair(index, reference, np.eye(3), blocks, 0.0, 0.0))
         yield len(frames) + done, total
     return pairs
+
+
+def _stands(frames: list[Frame], index: int, reference: int) -> bool:
+    """Whether a frame that differs from the reference has not moved all the same: by its features, or because moving it
+    by them explains nothing. Things on the move may fill half of a picture, and hold most of its features."""
+    pair = register_pair((frames[index], frames[reference]), (index, reference), polish=True)
+    if pair is None:
+        return False
+    frame = frames[index]
+    small = np.linalg.inv(frame.to_full) @ pair.homography @ frame.to_full
+    height, width = frame.luminance.shape
+    if _grid_displacement(small, (width, height)) / frame.scale < _STATIC:
+        return True
+    return explained(frame.luminance, frames[reference].luminance, small) < _WORTH
 
 
 def _pairs_between(frames: list[Frame], total: int) -> Steps[list[Pair]]:
