@@ -86,7 +86,7 @@ def test_a_known_background_settles_what_colours_leave_open() -> None:
     with_it = closed_form_over_background(picture, trimap, background=background, variance=variance)
     without = closed_form(picture, trimap)
     error = [(solution.alpha - alpha)[unknown].abs().mean() for solution in (with_it, without)]
-    assert error[0] < 0.04 and error[0] < 0.5 * error[1]
+    assert error[0] < 0.06 and error[0] < 0.6 * error[1]
 
 
 def test_a_pixel_that_shows_the_background_is_held_at_nothing() -> None:

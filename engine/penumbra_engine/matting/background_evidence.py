@@ -8,11 +8,11 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-_CANDIDATES = 12  # foreground pixels near each unknown one
+_CANDIDATES = 48  # foreground pixels near each unknown one
 _THIN = 32  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
 _LEVELS = 17  # alphas that are compared
 _WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
-_TEXTURE = 0.05  # relative deviation of a foreground colour from a candidate, in any direction
+_TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, in any direction
 _SHADING = 0.3  # the same along its own direction: what is lit more or less
 _LEAST = 1e-8  # variance of a picture without noise
 _AT_ONCE = 16_384  # pixels

@@ -10,7 +10,7 @@ from penumbra_engine.matting.matting_laplacian import matting_laplacian
 from penumbra_engine.matting.solution import Solution, solve_frames
 from penumbra_engine.matting.two_level import TwoLevel
 
-_TRUST = 1e-3  # weight of a pixel's evidence per precision of its alpha, beside the windows' smoothness
+_TRUST = 3e-4  # weight of a pixel's evidence per precision of its alpha, beside the windows' smoothness
 _SPREAD = 1e-4  # variance of alpha besides: smoothness always has a say
 _EXPLAINED = 9.0  # squared standard deviations up to which a composite explains a pixel
 _MARGIN = 32  # px round the unknown pixels where foreground is looked for
