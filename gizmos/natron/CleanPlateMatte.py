@@ -24,6 +24,13 @@ KNOBS = (
     ("choice", "effects", "shadows",
      "Shadows and reflections as a layer of their own, or merged into the subject's layer.",
      "separate", ("separate", "merge",), False, False),
+    ("choice", "model", "model",
+     "What finds the subject's alpha. closed-form needs no weights; bgm-v1 and bgm-v2, Background Matting, take a "
+     "checkpoint of yours, added with the command penumbra models add.",
+     "closed-form", ("closed-form", "bgm-v1", "bgm-v2",), False, False),
+    ("choice", "refine", "refine",
+     "Of bgm-v2: which patches it looks at again at full size: a number of them, all, or all that it doubts.",
+     "sampling", ("sampling", "full", "thresholding",), False, False),
     ("choice", "mask_missing", "missing mask file",
      "A frame without a mask file: an error, or a subject that is off screen there.",
      "error", ("error", "empty",), False, False),

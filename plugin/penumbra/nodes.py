@@ -10,11 +10,13 @@ from typing import Dict, Tuple, Union
 
 from .protocol import (
     AUTO,
+    CLEAN_PLATE_MODELS,
     EFFECTS,
     MASK_MISSING,
     MATTE_MODELS,
     PROPAGATIONS,
     QUALITIES,
+    REFINE_MODES,
     TRIMAP_SOLVERS,
 )
 
@@ -290,6 +292,11 @@ CLEAN_PLATE_MATTE = NodeSpec(
         *_RESULT,
         Knob("effects", Kind.CHOICE, "shadows", "Shadows and reflections as a layer of their own, or merged into the "
              "subject's layer.", "separate", EFFECTS, job="effects"),
+        Knob("model", Kind.CHOICE, "model", "What finds the subject's alpha. closed-form needs no weights; bgm-v1 and "
+             "bgm-v2, Background Matting, take a checkpoint of yours, added with the command penumbra models add.",
+             "closed-form", CLEAN_PLATE_MODELS, job="model"),
+        Knob("refine", Kind.CHOICE, "refine", "Of bgm-v2: which patches it looks at again at full size: a number of "
+             "them, all, or all that it doubts.", "sampling", REFINE_MODES, job="refine"),
         Knob("mask_missing", Kind.CHOICE, "missing mask file",
              "A frame without a mask file: an error, or a subject that is off screen there.", "error", MASK_MISSING,
              job="mask_missing"),

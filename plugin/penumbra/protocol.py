@@ -18,6 +18,8 @@ MASK_MISSING = ("error", "empty")
 EFFECTS = ("separate", "merge")
 PROPAGATIONS = ("flow", "correlation", "both")
 TRIMAP_SOLVERS = ("closed-form", "knn", "bayesian", "random-walk")
+CLEAN_PLATE_MODELS = ("closed-form", "bgm-v1", "bgm-v2")
+REFINE_MODES = ("sampling", "full", "thresholding")
 MATTE_MODELS = ("small", "rvm")
 
 #: The word in the place of a clean plate that takes the background of the same shot's Omnimatte Layers.
@@ -204,6 +206,8 @@ class CleanPlateJob(Job):
     masks: List[Mask] = field(default_factory=list)  # none, or the rough mask of the subject
     mask_missing: str = "error"
     effects: str = "separate"
+    model: str = "closed-form"  # or a network, with weights of the user's
+    refine: str = "sampling"  # of bgm-v2: which patches it looks at again at full size
     quality: str = "standard"
 
 
@@ -397,6 +401,10 @@ def _check_clean_plate(job: CleanPlateJob) -> None:
         raise WordError("--mask", "Clean Plate Matte lifts one subject; give one mask, of all that belongs to it")
     _check_masks(job.masks, job.mask_missing)
     _check_choice(job.effects, EFFECTS, "--effects")
+    _check_choice(job.model, CLEAN_PLATE_MODELS, "--model")
+    _check_choice(job.refine, REFINE_MODES, "--refine")
+    if job.model != "bgm-v2" and job.refine != "sampling":
+        raise WordError("--refine", "belongs to --model bgm-v2; leave it out with {}".format(job.model))
     _check_choice(job.quality, QUALITIES, "--quality")
 
 

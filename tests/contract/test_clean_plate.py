@@ -10,11 +10,14 @@ import numpy as np
 import OpenEXR
 import OpenImageIO as oiio
 import pytest
+import torch
 
 from penumbra.protocol import CleanPlateJob, Mask, Result
-from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError
+from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError, UsageError
 from penumbra_engine.media import Window, read_picture
 from penumbra_engine.media.windows import place
+from penumbra_engine.models.bgm_v2 import BackgroundMattingV2
+from penumbra_engine.models.checkpoints import Checkpoints
 from penumbra_engine.solvers.jobs import run
 
 FRAMES = range(998, 1001)
@@ -178,6 +181,43 @@ def test_merged_effects_are_in_the_layer_named_by_its_mask(solved: Solved, tmp_p
     scale = np.maximum(1, np.abs(plate))
     assert (np.abs(layer[..., :3] + (1 - layer[..., 3:]) * background - plate) / scale).max() < 2e-3
     assert layer[78 - DATA.y, 72 - DATA.x, 3] == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.fixture(scope="module")
+def bgm_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home of the engine with weights of bgm-v2 that are random, but call every pixel that is refined a half."""
+    torch.manual_seed(0)
+    network = BackgroundMattingV2("mobilenetv2")
+    torch.nn.init.zeros_(network.refiner.conv4.weight)
+    with torch.no_grad():
+        network.refiner.conv4.bias.copy_(torch.tensor([0.5, 0, 0, 0]))
+    home = tmp_path_factory.mktemp("home")
+    torch.save(network.state_dict(), home / "weights.pth")
+    Checkpoints(home / "models").add(home / "weights.pth")
+    return home
+
+
+def test_the_users_own_network_gives_the_subject_and_shadows_stay_apart(
+    solved: Solved, bgm_home: Path, tmp_path: Path
+) -> None:
+    job = changed(solved.job, tmp_path, frames="998", model="bgm-v2", refine="full")
+    result = solve(job, bgm_home / "cache")
+    report = json.loads(Path(result.report).read_text())
+    assert (report["network"]["kind"], report["network"]["refine"]) == ("bgm-v2-mobilenetv2", "full")
+    subject = read_picture(tmp_path / "subject" / "subject.0998.exr")
+    assert np.all(place(subject.pixels, subject.window, DATA)[..., 3] == 0.5)
+    assert subject.metadata["penumbra:model"] == "bgm-v2-mobilenetv2"
+    effects = read_picture(tmp_path / "effects" / "effects.0998.exr")
+    shadow = place(effects.pixels, effects.window, DATA)[78 - DATA.y, 60 + 12 - DATA.x, 3]
+    assert shadow == pytest.approx(0.5, abs=0.08)
+
+
+def test_a_network_without_weights_is_refused_with_what_to_do(solved: Solved, tmp_path: Path) -> None:
+    for model in ("bgm-v1", "bgm-v2"):
+        with pytest.raises(UsageError, match=r"penumbra models add") as raised:
+            solve(changed(solved.job, tmp_path / "out", model=model), tmp_path / "cache")
+        assert raised.value.argument == "--model"
+    assert not (tmp_path / "out").exists() or not list((tmp_path / "out").rglob("*.exr"))
 
 
 def refused(job: CleanPlateJob, cache: Path, kind: type[PenumbraError]) -> str:

@@ -113,7 +113,12 @@ def test_every_option_reaches_the_job(engine: Served, tmp_path: Path, own_home: 
         (
             "clean-plate",
             ["--clean-plate", "/fake/clean.exr", "--mask", "a=/fake/a.png", "--effects", "merge"],
-            {"clean_plate": "/fake/clean.exr", "effects": "merge"},
+            {"clean_plate": "/fake/clean.exr", "effects": "merge", "model": "closed-form"},
+        ),
+        (
+            "clean-plate",
+            ["--clean-plate", "/fake/clean.exr", "--model", "bgm-v2", "--refine", "full"],
+            {"model": "bgm-v2", "refine": "full"},
         ),
         (
             "trimap",

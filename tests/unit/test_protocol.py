@@ -124,6 +124,7 @@ class Validation(unittest.TestCase):
         key = Keyframe("matte", 1001, "/t.exr")
         for job in (
             CleanPlateJob(**shot, clean_plate="/clean.exr"),
+            CleanPlateJob(**shot, clean_plate="/clean.exr", model="bgm-v2", refine="thresholding"),
             CleanPlateJob(**shot, clean_plate="auto", masks=[Mask("a", "/a.png")]),
             TrimapJob(**shot, keyframes=[key, replace(key, frame=1010)]),
             MatteJob(**shot, keyframes=[key], steps=10),
@@ -135,6 +136,8 @@ class Validation(unittest.TestCase):
             (CleanPlateJob(**shot, clean_plate="auto"), "--clean-plate", "auto finds the background"),
             (CleanPlateJob(**shot, clean_plate="clean.exr"), "--clean-plate", "no absolute path"),
             (CleanPlateJob(**shot, clean_plate="/c.exr", effects="drop"), "--effects", "separate, merge"),
+            (CleanPlateJob(**shot, clean_plate="/c.exr", model="bgm"), "--model", "closed-form, bgm-v1, bgm-v2"),
+            (CleanPlateJob(**shot, clean_plate="/c.exr", model="bgm-v1", refine="full"), "--refine", "--model bgm-v2"),
             (TrimapJob(**shot), "--keyframe", "no trimap"),
             (TrimapJob(**shot, keyframes=[replace(key, frame=1011)]), "--keyframe", "1011 is none of --frames"),
             (TrimapJob(**shot, keyframes=[key, key]), "--keyframe", "two keyframes on frame 1001"),

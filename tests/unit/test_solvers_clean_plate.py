@@ -3,12 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
 from penumbra.protocol import CleanPlateJob
 from penumbra_engine.cache import Store
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Picture, Shot, write_picture
+from penumbra_engine.models.bgm_v1 import BackgroundMatting
+from penumbra_engine.models.checkpoints import KINDS, Loaded
+from penumbra_engine.solvers.clean_plate import network
 from penumbra_engine.solvers.clean_plate.align import align
 from penumbra_engine.solvers.clean_plate.fuse import fuse
 from penumbra_engine.solvers.clean_plate.matte import finer_edge
@@ -46,6 +50,21 @@ def test_a_static_shot_keeps_its_own_background_in_the_light_of_the_clean_plate(
     assert np.abs(alignment.gain * 1.05 * level + alignment.offset - level).max() < 0.02 * level
     error = np.abs(alignment.canvas.background(0).numpy().transpose(1, 2, 0) - tiny_shot.clean)
     assert error.mean() < 0.5 * np.abs(noisy / 1.05 - tiny_shot.clean).mean()
+
+
+def test_bgm_v1_sees_a_square_round_the_mask_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "_SIDE", 64)
+    model = BackgroundMatting().eval()
+    last = model.model_al_out[-2]
+    torch.nn.init.zeros_(last.weight)
+    torch.nn.init.zeros_(last.bias)  # tanh of nothing is a half
+    weights = Loaded(model, KINDS["bgm-v1"], "hash")
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[30:50, 60:80] = True
+    picture = wall().numpy()
+    alpha = network.Network(weights, "sampling").alpha(picture, picture, mask)
+    assert (alpha[28:52, 58:82] == 0.5).all() and (alpha[:20] == 0).all() and (alpha[:, 90:] == 0).all()
+    assert (network.Network(weights, "sampling").alpha(picture, picture, mask & False) == 0).all()
 
 
 def test_light_comes_from_the_clean_plate_and_detail_from_the_shot() -> None:

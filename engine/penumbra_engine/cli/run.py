@@ -97,6 +97,12 @@ def clean_plate(
     effects: Annotated[
         str, typer.Option(metavar="separate|merge", help="Shadows apart, or in the subject.")
     ] = "separate",
+    model: Annotated[
+        str, typer.Option(metavar="closed-form|bgm-v1|bgm-v2", help="What finds alpha; bgm is your checkpoint.")
+    ] = "closed-form",
+    refine: Annotated[
+        str, typer.Option(metavar="sampling|full|thresholding", help="Patches that bgm-v2 refines.")
+    ] = "sampling",
     write: words.Write = "",
     ocio: words.Ocio = "",
     quality: Annotated[str, typer.Option(metavar="draft|standard|final", help="How long it may take.")] = "standard",
@@ -121,6 +127,8 @@ def clean_plate(
         masks=[words.mask(word) for word in mask],
         mask_missing=mask_missing,
         effects=effects,
+        model=model,
+        refine=refine,
         write=write,
         ocio=words.config(ocio),
         quality=quality,

@@ -12,6 +12,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.clean_plate.network import Network
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
@@ -47,23 +48,28 @@ class Matte:
         return share_out(plate, canvas.background(index), alpha, solid)
 
 
-def solve_matte(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, store: Store) -> Steps[Matte]:
-    """Solve the boundary of the subject against the aligned plate with the subject's own shadow on it."""
-    with store.entry("clean_plate_matte", code=code_version(), bound=bound.key, masks=masks.key) as entry:
+def solve_matte(
+    shot: Shot,
+    plates: Plates,
+    masks: Masks,
+    canvas: Canvas,
+    bound: Bound,
+    network: Network | None,
+    store: Store,
+) -> Steps[Matte]:
+    """The subject's alpha, in closed form against the aligned plate with the subject's own shadow on it, or by a
+    network that sees plate and clean plate; its effects behind it."""
+    facts = network.facts if network else "closed-form"
+    with store.entry("clean_plate_matte", code=code_version(), bound=bound.key, masks=masks.key, model=facts) as entry:
         if not entry.complete:
             count = len(shot.frames)
             alphas = entry.create_stack("alpha", (count, 2, shot.height, shot.width))
             confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
-            band = max(3.0, _BAND * shot.width)
             for index in range(count):
-                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-                transmission, effect = bound.read(index)
-                solid, effect = objects_and_effect(
-                    picture, background, transmission, effect, masks.union(index), canvas, band
-                )
-                misplaced = canvas.tolerance(index) * slope(background[None])[0]
-                variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
-                solid, effect = finer_edge(picture, background, transmission, solid, effect, variance.mean(0))
+                if network:
+                    solid, effect = _by_network(shot, plates, masks, canvas, bound, network, index)
+                else:
+                    solid, effect = _in_closed_form(plates, masks, canvas, bound, index)
                 # Behind what is solid nothing of the effect is seen: the layer has a hole there.
                 effect = torch.where(solid >= 1 - _SILENT, 0.0, effect)
                 alphas[index] = _rounded(torch.stack([solid, effect])).numpy()
@@ -71,6 +77,28 @@ def solve_matte(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound:
                 yield index, count
             entry.finish()
         return Matte(entry.key, entry.stack("alpha"), entry.stack("confidence"))
+
+
+def _in_closed_form(plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, index: int) -> tuple[Tensor, Tensor]:
+    """Alpha of the subject and of its effects, H x W both."""
+    picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+    transmission, effect = bound.read(index)
+    band = max(3.0, _BAND * picture.shape[2])
+    solid, effect = objects_and_effect(picture, background, transmission, effect, masks.union(index), canvas, band)
+    misplaced = canvas.tolerance(index) * slope(background[None])[0]
+    variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
+    return finer_edge(picture, background, transmission, solid, effect, variance.mean(0))
+
+
+def _by_network(
+    shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, network: Network, index: int
+) -> tuple[Tensor, Tensor]:
+    """The same, the subject by a network; effects are measured beside its mask and go on under it."""
+    clean, mask = plates.encode(shot, canvas.background(index).numpy()), masks.union(index)
+    _, effect = bound.read(index)
+    beside = torch.from_numpy(~dilate(mask, max(3.0, _BAND * shot.width)))
+    effect = torch.where(beside, effect, fill_smoothly(effect[None], beside.float())[0])
+    return network.alpha(plates.encoded(shot, index), clean, mask), effect
 
 
 def finer_edge(

@@ -10,6 +10,7 @@ from penumbra_engine.cache import Store
 from penumbra_engine.media import Shot, check_out
 from penumbra_engine.solvers.clean_plate.align import Alignment, align
 from penumbra_engine.solvers.clean_plate.matte import solve_matte
+from penumbra_engine.solvers.clean_plate.network import checkpoint
 from penumbra_engine.solvers.clean_plate.overview import overview
 from penumbra_engine.solvers.clean_plate.own import own_canvas
 from penumbra_engine.solvers.clean_plate.subject import find_subject
@@ -52,6 +53,9 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     clock = Clock(_PARTS)
     shot = Shot.open(job)
     frames = frames_to_write(job, shot)
+    network = None
+    if job.model != "closed-form":
+        network = checkpoint(store.root.parent / "models", job.model, job.refine)
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
     masks, alignment = None, None
@@ -65,15 +69,18 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     if masks is None:
         masks = yield from clock.run("subject", find_subject(shot, plates, canvas, store))
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
-    matte = yield from clock.run("matte", solve_matte(shot, plates, masks, canvas, bound, store))
+    matte = yield from clock.run("matte", solve_matte(shot, plates, masks, canvas, bound, network, store))
     subject = shot.names[0] if shot.names else "subject"
     names = (subject,) if job.effects == "merge" else (subject, "effects")
     inputs = manifest(shot, {"decode": plates.key, "align": canvas.key})
-    to = Destination(out, frames, provenance(job, shot, "closed form", "none", inputs), job.full_window, job.float32)
+    made = network.facts if network else {"kind": "closed form", "weights": "none"}
+    made_by = provenance(job, shot, made["kind"], made["weights"], inputs)
+    to = Destination(out, frames, made_by, job.full_window, job.float32)
     written = yield from clock.run("write", write_mattes(shot, plates, canvas, matte, names, to))
     report: dict[str, Any] = {
         **header(job, shot, frames),
         "order": [*names, "background"],
+        "network": network.facts if network else None,
         "alignment": _aligned(shot, alignment, canvas),
         "recomposition": {
             "float": _rounded(written.exact),
