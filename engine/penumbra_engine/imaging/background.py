@@ -106,12 +106,12 @@ def disturbance(picture: Tensor, background: Tensor, noise: Noise, tolerance: Te
     registration may be off by, in pixels; an edge moved by that much is no disturbance.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
-    moves = bool(tolerance.any())
-    error = _VIGNETTE if moves else _BACKGROUND_ERROR
+    moves = (tolerance > 0).float()
+    error = _BACKGROUND_ERROR + (_VIGNETTE - _BACKGROUND_ERROR) * moves
     variance = box(noisy, radius) / (2 * radius + 1) ** 2 + (error * box(background, radius)).square()
-    if moves:
+    if moves.any():
         misplaced = box(tolerance * slope(background), radius).square()
-        variance = variance + misplaced + _errs_both_ways(difference, noisy, radius + 1)
+        variance = variance + misplaced + moves * _errs_both_ways(difference, noisy, radius + 1)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 

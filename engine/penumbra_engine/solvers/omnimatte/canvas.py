@@ -14,6 +14,7 @@ from penumbra_engine.imaging.background import mean_of_clean, undisturbed
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.gain import exposure_ratio
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
+from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
@@ -32,6 +33,7 @@ _PLAIN = 0.02  # the same before the effects are known
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
+_NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -203,27 +205,31 @@ class _Flat:
             self.gains = gains
 
     def _noise(self) -> Noise:
-        """From up to eight pairs of neighbouring frames, outside the masks."""
+        """From pairs of neighbouring frames, outside the masks."""
+        return estimate_noise(self._pairs(_NOISY), quantisation_noise(self.shot.levels()))
 
-        def pairs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            for index in np.unique(np.linspace(0, self.count - 2, 8).round().astype(int)).tolist():
-                a, b = self._plate(index), self._plate(index + 1)
-                inside = torch.ones(self.height, self.width, dtype=torch.bool)
-                if not self.static:
-                    b, inside = self._from_frame(index + 1, index, b)
-                masked = self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin)
-                yield a, b, inside & ~torch.from_numpy(masked)
-
-        return estimate_noise(pairs(), quantisation_noise(self.shot.levels()))
+    def _pairs(self, count: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Up to `count` frames, each with the next one as it sees it, and where both show no object."""
+        for index in np.unique(np.linspace(0, self.count - 2, count).round().astype(int)).tolist():
+            a, b = self._plate(index), self._plate(index + 1)
+            inside = torch.ones(self.height, self.width, dtype=torch.bool)
+            if not self.static:
+                b, inside = self._from_frame(index + 1, index, b)
+            masked = self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin)
+            yield a, b, inside & ~torch.from_numpy(masked)
 
     def _measure_tolerance(self) -> None:
-        """How far the registration is off in each part of each frame: the median of what still moves there to the next
-        frame. A median over a block is that of the background, whatever small thing moves on it."""
+        """How far the background may be out of place in each part of each frame. With a moving camera, the median of
+        what still moves there to the next frame: a median over a block is that of the background, whatever small thing
+        moves on it. With a static one, what sways."""
         height, width = self.flow.shape[-2:]
         block = max(8, round(_BLOCK * width))
         rows, columns = -(-height // block), -(-width // block)
         self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
         if self.static:
+            swaying = sway(self._pairs(_SWAYS), self.noise, block)[None].numpy()
+            for index in range(self.count):
+                self.tolerances[index] = swaying
             return
         for index in range(self.count):
             dx, dy, confidence = torch.from_numpy(self.flow[index])

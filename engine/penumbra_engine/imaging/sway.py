@@ -1,0 +1,43 @@
+"""What moves in front of a camera that stands: leaves, water, the camera's own shaking."""
+
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.noise import Noise
+
+_LEAST, _MOST = 0.1, 4.0  # px: below that it is noise, and beyond it no edge is told from another
+_STRAY = 2.0  # times what it moves by from frame to frame: how far it gets from where it rests
+_OFTEN = 0.25  # of the pairs: what moves on fewer than the rest of them is an object's doing
+_HIDDEN = 0.5  # of the pairs: a block that objects hide on more of them tells nothing
+_SHOWN = 0.25  # of a block: what has to be seen of it
+
+
+def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: int) -> Tensor:
+    """By how many pixels each block of a picture strays on its own; rows x columns, 0 where it rests.
+
+    pairs: (a, b, valid) of neighbouring frames, a and b C x H x W in one exposure, valid H x W bool. It is what the
+    difference beyond the noise comes to over the slopes, the lower quarter over the pairs: an object or a shadow that
+    passes changes a block on some frames, leaves in the wind on all.
+    """
+    found = []
+    for a, b, valid in pairs:
+        light = (a + b) / 2
+        moved = ((a - b).square() - noise.variance(a) - noise.variance(b)).mean(0)
+        steep = slope(light[None])[0].square().mean(0)
+        moved, steep, shown = (_blocks(x * valid, block) for x in (moved, steep, torch.ones_like(moved)))
+        found.append(torch.where(shown > _SHOWN, moved / steep.clamp(min=1e-12), torch.nan))
+    each = torch.stack(found)
+    step = torch.nan_to_num(each.nanquantile(_OFTEN, 0)).clamp(min=0).sqrt()
+    unsure = each.isnan().float().mean(0) > _HIDDEN
+    return torch.where((step < _LEAST) | unsure, 0.0, (_STRAY * step).clamp(max=_MOST))
+
+
+def _blocks(picture: Tensor, block: int) -> Tensor:
+    """Means over blocks, those at the edges filled with zeros. H x W."""
+    height, width = picture.shape
+    padded = F.pad(picture[None, None], (0, -width % block, 0, -height % block))
+    return F.avg_pool2d(padded, block)[0, 0]

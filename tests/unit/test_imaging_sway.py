@@ -1,0 +1,45 @@
+"""What sways in front of a camera that stands, and what only passes."""
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.imaging.sway import sway
+
+HEIGHT, WIDTH, BLOCK, SIGMA = 64, 96, 32, 0.004
+NOISE = Noise(SIGMA**2, 0.0)
+LEAVES = (slice(None), slice(0, 32), slice(0, 32))  # the first block
+
+
+def frames(count: int = 12) -> list[Tensor]:
+    """A wall; leaves in the first block swing by half a pixel, a shadow crosses the last one."""
+    random = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2
+    pictures = []
+    for index in range(count):
+        picture = wall.copy()
+        by = np.array([[1, 0, 0.5 * (-1) ** index], [0, 1, 0]])
+        picture[:32, :32] = cv2.warpAffine(wall, by, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)[:32, :32]
+        left = 64 + 8 * (index - 4)
+        picture[40:60, max(left, 64) : max(left + 6, 64)] *= 0.5  # gone after four frames
+        picture = picture + SIGMA * random.standard_normal(picture.shape)
+        pictures.append(torch.from_numpy(picture.transpose(2, 0, 1)).float())
+    return pictures
+
+
+def test_leaves_sway_and_a_shadow_passes() -> None:
+    pictures = frames()
+    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    found = sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK)
+    assert found.shape == (2, 3)
+    assert 0.5 < found[0, 0] < 2.5  # each step is a pixel
+    assert found.flatten()[1:].max() == 0
+
+
+def test_a_block_that_objects_hide_tells_nothing() -> None:
+    pictures = frames()
+    seen = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    seen[:32, :32] = False
+    assert sway(zip(pictures, pictures[1:], [seen] * 11, strict=False), NOISE, BLOCK).max() == 0
