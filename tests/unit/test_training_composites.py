@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.training.composites import lift, put_over, random_view, resampled
+from penumbra_engine.training.composites import Subject, heaped, lift, put_over, random_view, resampled, streak
 
 QUIET = Noise(0.0, 0.0)
 SIZE = (40, 30)
@@ -66,3 +66,37 @@ def test_a_view_has_its_centre_in_the_middle() -> None:
 def test_the_same_randomness_gives_the_same_view() -> None:
     first, second = (random_view((3, 4), 8, np.random.default_rng(5)) for _ in range(2))
     assert np.array_equal(first, second)
+
+
+def flat(alpha: float, red: float) -> Subject:
+    """A subject of one alpha and one red everywhere, premultiplied, in full light."""
+    colour = np.zeros((4, 6, 3), np.float32)
+    colour[..., 0] = alpha * red
+    return Subject(colour, np.full((4, 6), alpha, np.float32), np.ones_like(colour))
+
+
+def test_what_is_behind_another_subject_is_seen_through_it() -> None:
+    heap, seen = heaped([flat(0.25, 1.0), flat(0.8, 0.5)])
+    assert seen[0][0, 0] == pytest.approx(0.25) and seen[1][0, 0] == pytest.approx(0.75 * 0.8)
+    assert heap.alpha[0, 0] == pytest.approx(1 - 0.75 * 0.2)
+    assert heap.premultiplied[0, 0, 0] == pytest.approx(0.25 + 0.75 * 0.8 * 0.5)
+
+
+def test_a_solid_subject_hides_all_behind_it_but_not_its_shadow() -> None:
+    dark = Subject(np.zeros((4, 6, 3), np.float32), np.ones((4, 6), np.float32), np.full((4, 6, 3), 0.5, np.float32))
+    heap, seen = heaped([flat(1.0, 0.3), dark])
+    assert not seen[1].any() and (heap.premultiplied[..., 0] == np.float32(0.3)).all()
+    assert (heap.shade == 0.5).all()
+
+
+@pytest.mark.parametrize(("angle", "axis"), [(0.0, 1), (np.pi / 2, 0)])
+def test_a_streak_spreads_a_point_along_its_motion_alone(angle: float, axis: int) -> None:
+    point = np.zeros((21, 21), np.float32)
+    point[10, 10] = 1
+    moved = Subject(np.repeat(point[..., None], 3, 2), point, np.ones((21, 21, 3), np.float32)).streaked(
+        streak(7, angle)
+    )
+    assert moved.alpha.sum() == pytest.approx(1, abs=1e-5)
+    extent = [np.ptp(places) + 1 for places in np.nonzero(moved.alpha > 1e-6)]
+    assert extent[axis] == 7 and extent[1 - axis] == 1
+    assert np.array_equal(moved.premultiplied[..., 2], moved.alpha)

@@ -44,14 +44,19 @@ class Background:
 
 
 def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Store) -> Steps[Background]:
-    """The background of every frame, by the stages of Omnimatte Layers. Only keyed frames say where the objects are;
-    elsewhere the colour at which a pixel rests decides. A shot of one frame, or one that can't be registered, has none.
-    """
+    """The background of every frame. Only keyed frames say where the objects are; elsewhere the colour at which a pixel
+    rests decides."""
+    masks = yield from within((0.0, 0.02), _keyed_masks(shot, keyframes, store))
+    return (yield from within((0.02, 1.0), background_behind(shot, plates, masks, store)))
+
+
+def background_behind(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[Background]:
+    """The background of every frame behind objects that are known roughly, by the stages of Omnimatte Layers. A shot of
+    one frame, or one that can't be registered, has none."""
     if len(shot.frames) == 1:
         return Background("", _STILL, "one frame shows no background behind an object", None)
     try:
-        masks = yield from within((0.0, 0.02), _keyed_masks(shot, keyframes, store))
-        registration = yield from within((0.02, 0.4), register(shot, plates, store))
+        registration = yield from within((0.0, 0.4), register(shot, plates, store))
         flow = yield from within((0.4, 0.5), estimate_flow(plates, registration, store))
         canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store))
     except UnsolvableError as error:

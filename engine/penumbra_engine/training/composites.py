@@ -3,6 +3,7 @@
 Pictures are H x W x 3, mattes H x W, all float32 and scene-linear.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -33,6 +34,31 @@ class Subject:
             resampled(self.alpha, matrix, size, cv2.BORDER_CONSTANT, 0),
             resampled(self.shade, matrix, size, cv2.BORDER_CONSTANT, 1),
         )
+
+    def streaked(self, kernel: np.ndarray) -> "Subject":
+        """The subject as it looks when it moves while the shutter is open. kernel: by `streak`."""
+        colour, alpha = (cv2.filter2D(part, -1, kernel) for part in (self.premultiplied, self.alpha))
+        return Subject(colour, alpha, self.shade)
+
+
+def streak(length: int, angle: float) -> np.ndarray:
+    """The kernel of a motion of `length` pixels at an angle in radians while the shutter is open; it sums to 1."""
+    kernel = np.zeros((length, length), np.float32)
+    middle = (length - 1) / 2
+    ends = [tuple(round(middle * (1 + sign * d)) for d in (np.cos(angle), np.sin(angle))) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return kernel / kernel.sum()
+
+
+def heaped(subjects: Sequence[Subject]) -> tuple[Subject, list[np.ndarray]]:
+    """Subjects of one size in front of each other, front to back, as one, and what is seen of each one's alpha."""
+    through, shade = np.ones_like(subjects[0].alpha), np.ones_like(subjects[0].shade)
+    colour, seen = np.zeros_like(subjects[0].premultiplied), []
+    for subject in subjects:
+        seen.append(through * subject.alpha)
+        colour = colour + through[..., None] * subject.premultiplied
+        through, shade = through * (1 - subject.alpha), shade * subject.shade
+    return Subject(colour, 1 - through, shade), seen
 
 
 def lift(picture: np.ndarray, background: np.ndarray, alpha: np.ndarray, effects: bool = True) -> Subject:

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.training.composites import Subject, put_over
+from penumbra_engine.training.composites import Subject, put_over, streak
 
 _FINER = 4  # times, drawn larger before it is averaged
 _LEAVES = 120
@@ -21,7 +21,7 @@ def composite(side: int, random: np.random.Generator) -> tuple[np.ndarray, np.nd
     """A picture, its background as a clean plate would show it (a little off in place and gain), and the matte."""
     background, own = leaves(side, random), leaves(side, random)
     alpha = soft_shape(side, random)
-    light = _shadow(side, random)[..., None]
+    light = shadow(side, random)[..., None]
     noise = Noise(float(10 ** random.uniform(-6, -4.5)), float(10 ** random.uniform(-5, -3.5)))
     subject = Subject(own * alpha[..., None], alpha, light.repeat(3, 2))
     picture = put_over(subject, background, noise, random)
@@ -117,16 +117,10 @@ def _colour(random: np.random.Generator) -> tuple[float, float, float]:
 
 def _moved(alpha: np.ndarray, random: np.random.Generator) -> np.ndarray:
     """Blurred along a line, as by motion while the shutter is open."""
-    length = int(random.integers(3, 12))
-    kernel = np.zeros((length, length), np.float32)
-    dx, dy = np.cos(turn := random.uniform(0, np.pi)), np.sin(turn)
-    middle = (length - 1) / 2
-    ends = [tuple(round(middle * (1 + sign * d)) for d in (dx, dy)) for sign in (-1, 1)]
-    cv2.line(kernel, ends[0], ends[1], 1.0)
-    return cv2.filter2D(alpha, -1, kernel / kernel.sum())
+    return cv2.filter2D(alpha, -1, streak(int(random.integers(3, 12)), random.uniform(0, np.pi)))
 
 
-def _shadow(side: int, random: np.random.Generator) -> np.ndarray:
+def shadow(side: int, random: np.random.Generator) -> np.ndarray:
     """What a soft shadow leaves of the light, side x side."""
     if random.random() < 0.5:
         return np.ones((side, side), np.float32)

@@ -10,19 +10,18 @@ import numpy as np
 from penumbra.protocol import MatteJob, Progress, Result
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
-from penumbra_engine.files import write_atomically
 from penumbra_engine.media import Shot, check_out
 from penumbra_engine.models.checkpoints import Loaded
-from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.solvers.background import find_background
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
 from penumbra_engine.solvers.keyframes import read_keyframes
-from penumbra_engine.solvers.matte.overview import overview, preview
+from penumbra_engine.solvers.matte.overview import Preview, overview
 from penumbra_engine.solvers.matte.predict import Mattes, matte_frames
+from penumbra_engine.solvers.matte.rough import uncover
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.stream import checkpoint, passes, stream_mattes
-from penumbra_engine.solvers.matte.train import learn_matte
+from penumbra_engine.solvers.matte.train import learn_matte, plan_training, sketch_matte
 from penumbra_engine.solvers.matte.write import write_mattes
 from penumbra_engine.solvers.plates import Plates, decode
 from penumbra_engine.solvers.report import (
@@ -39,9 +38,11 @@ from penumbra_engine.solvers.report import (
 _PARTS = {
     "decode": 0.01,
     "keyframes": 0.01,
-    "background": 0.12,
-    "train": 0.72,
-    "matte": 0.1,
+    "background": 0.1,
+    "sketch": 0.18,
+    "uncover": 0.08,
+    "train": 0.52,
+    "matte": 0.06,
     "write": 0.04,
 }
 _STREAM_PARTS = {"decode": 0.05, "matte": 0.85, "write": 0.1}
@@ -105,16 +106,17 @@ def _learned(
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
-    picture = out / "preview.png"
-
-    def show(network: SmallMatte, step: int) -> None:
-        write_atomically(picture, preview(scene, network), "--out")
-        clock.message = f"step {step}, preview {picture}"
-
+    plan = plan_training(scene, job.steps, job.seed, job.cold, store)
+    show = Preview(out / "preview.png", scene, clock)
     try:
-        learned = yield from clock.run("train", learn_matte(scene, job.steps, job.seed, job.cold, show, store))
+        sketch = yield from clock.run("sketch", sketch_matte(scene, plan, show, store))
+        if not background.why_not:
+            background = yield from clock.run("uncover", uncover(shot, scene, sketch, store))
+            scene = Scene(shot, plates, keyframes, background)
+        show.begin(scene, plan.sketch)
+        learned = yield from clock.run("train", learn_matte(scene, plan, sketch, show, store))
     finally:
-        picture.unlink(missing_ok=True)
+        show.remove()
     clock.message = ""
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
     why_not = background.why_not
@@ -125,7 +127,7 @@ def _learned(
         learned.key,
         {"decode": plates.key, "keyframes": keyframes.key},
         {
-            "fit": {"key": learned.key, "parent": learned.parent, "loss": round(learned.loss, 5)},
+            "fit": {"key": learned.key, "parent": plan.parent, "loss": round(learned.loss, 5)},
             "next_keyframe": _next_keyframe(shot, scene, mattes.doubt),
         },
         [f"the mattes were learned from the picture alone, without its background: {why_not}"] if why_not else [],
