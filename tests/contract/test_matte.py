@@ -93,7 +93,7 @@ def test_confidence_is_full_where_the_artist_was(solved: tuple[Path, Path, Resul
 def test_the_report_names_the_fit_and_a_frame_to_key_next(solved: tuple[Path, Path, Result]) -> None:
     report = json.loads(Path(solved[2].report).read_text())
     assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
-    assert report["fit"]["parent"] == "" and report["fit"]["loss"] > 0
+    assert report["fit"]["parent"] == "" and report["fit"]["loss"] > 0 and report["fit"]["steps"] == STEPS
     stages = ("decode", "keyframes", "background", "sketch", "uncover", "train", "matte", "write", "all")
     assert tuple(report["seconds"]) == stages
 
@@ -191,7 +191,7 @@ def test_one_frame_of_odd_size_is_enough(tmp_path: Path) -> None:
     ("changes", "error", "said"),
     [
         ({"model": "rvm", "keyframes": [], "steps": 0}, UsageError, "penumbra models add"),
-        ({"model": "rvm", "steps": 0}, UsageError, "--keyframe"),
+        ({"model": "rvm", "keyframes": [Keyframe(n, 1001, "/matte.exr") for n in "ab"]}, UsageError, "one thing"),
         ({"model": "rvm", "keyframes": []}, UsageError, "--steps"),
         ({"downsample": 0.5}, UsageError, "--downsample"),
         ({"both_directions": True}, UsageError, "--both-directions"),
@@ -253,6 +253,7 @@ def test_the_users_own_weights_matte_without_guidance(
     wanted = {f"{name}/{name}.{frame}.exr" for name in ("matte", "confidence") for frame in FRAMES}
     assert files == wanted | {"report.json", "overview.png"} and list(result.layers) == ["matte"]
     report = json.loads(Path(result.report).read_text())
+    assert len(report["network"].pop("sha256")) == 64
     assert report["network"] == {"kind": "rvm-mobilenetv3", "licence": "GPL-3.0", "ratio": 0.5, "both": True}
     picture = read_picture(tmp_path / "matte" / "matte.1005.exr")
     assert picture.metadata["penumbra:model"] == "rvm-mobilenetv3"
@@ -277,3 +278,16 @@ def test_a_stream_that_was_cancelled_remembers_what_it_saw(
     assert [p.done for p in seen if p.stage == "matte" and p.total == len(FRAMES)] == [11, 12]
     for path in (whole / "out" / "matte").iterdir():
         assert np.array_equal(read_picture(path).pixels, read_picture(again / "out" / "matte" / path.name).pixels)
+
+
+def test_the_users_own_weights_are_tuned_to_keyframes(
+    make: Callable[..., MatteJob], rvm_home: Path, tiny_shot: Any, tmp_path: Path
+) -> None:
+    result, _ = solve(make(tmp_path, model="rvm", steps=2), rvm_home / "cache")
+    assert list(result.layers) == ["ball"]
+    report = json.loads(Path(result.report).read_text())
+    assert report["network"]["kind"] == "rvm-mobilenetv3" and report["fit"]["steps"] == 3  # one of each part at least
+    assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
+    keyed = read_picture(tmp_path / "ball" / "ball.1007.exr")
+    assert keyed.metadata["penumbra:model"] == "rvm-mobilenetv3"
+    assert keyed.pixels[..., 3].sum() == pytest.approx(tiny_shot.alpha[6].sum(), rel=1e-3)

@@ -3,15 +3,19 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from penumbra_engine.bench import matte
+from penumbra_engine.bench.dancer import compose_dancer
 from penumbra_engine.bench.matte import bench_mattes
 from penumbra_engine.bench.nearest import carried, nearest_keyframe
 from penumbra_engine.bench.true_shot import TrueShot
 from penumbra_engine.cache import Store
 from penumbra_engine.cli import main
+from penumbra_engine.errors import UsageError
+from penumbra_engine.media import read_picture
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from tiny_shot import TinyShot
@@ -52,7 +56,7 @@ def test_a_shot_becomes_rows_and_a_sheet(
 ) -> None:
     monkeypatch.setattr(matte, "METHODS", {"by flow": nearest_keyframe})
     said: list[str] = []
-    table = bench_mattes(true_tiny.parent, out=tmp_path / "out", tell=said.append)
+    table = bench_mattes([TrueShot.open(true_tiny)], out=tmp_path / "out", tell=said.append)
     assert said == ["tiny: by flow"]
     assert [row["method"] for row in table.rows] == ["by flow", "rough mask"]
     flow, masks = table.rows
@@ -76,3 +80,25 @@ def test_the_command_prints_one_object_and_writes_tables(
     assert printed == json.loads((tmp_path / "out" / "matte.json").read_text())
     assert [row["method"] for row in printed[0]["rows"]] == ["by flow", "rough mask"]
     assert main([*words[:3], str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_dancer_becomes_a_shot_whose_plate_is_the_composite(tmp_path: Path) -> None:
+    footage = tmp_path / "footage"
+    for folder in ("rgba", "plates"):
+        (footage / folder).mkdir(parents=True)
+    random = np.random.default_rng(0)
+    cv2.imwrite(str(footage / "plates" / "wall.jpg"), random.integers(60, 200, (90, 160, 3), np.uint8))
+    for index in range(3):
+        keyed = np.full((36, 64, 4), 8, np.uint8)  # alpha 8 of 255 is what keying leaves of nothing
+        keyed[10:26, 20 + index : 40 + index] = (0, 0, 255, 247)  # BGR: red
+        cv2.imwrite(str(footage / "rgba" / f"{1001 + index}.png"), keyed)
+    compose_dancer(footage, "wall", tmp_path / "dancer")
+    shot = TrueShot.open(tmp_path / "dancer")
+    assert shot.frames == (1001, 1002, 1003) and shot.keyed == ((1001, 1002, 1003),)
+    truth, mask = shot.alpha(0), shot.mask(0)
+    assert set(np.unique(truth)) == {0, 1} and truth[1, 0, 12, 21:41].all()
+    assert (mask >= truth).all() and mask.sum() > truth.sum()
+    plate = read_picture(tmp_path / "dancer" / "plate.1002.exr").pixels
+    assert plate[11:25, 22:40].mean((0, 1)) == pytest.approx([1, 0, 0], abs=0.01)
+    with pytest.raises(UsageError, match="expected rgba"):
+        compose_dancer(tmp_path, "wall", tmp_path / "none")

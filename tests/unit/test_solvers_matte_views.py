@@ -71,7 +71,7 @@ def test_a_keyed_view_says_nothing_of_the_object_that_is_not_keyed(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_COMPOSED", 0.0)
-    known = torch.cat([Views(scene).batch(np.random.default_rng(seed))[2] for seed in range(8)])
+    known = torch.cat([Views(scene).batch(np.random.default_rng(seed)).known for seed in range(8)])
     assert (known.sum(1) == 1).all() and known.any(0).all()  # each frame keys one of them, and both frames come up
 
 
@@ -84,8 +84,9 @@ def test_subjects_cross_and_the_front_one_takes_from_the_matte_behind(
         monkeypatch.setattr(module, name, 0.0)
     views, both = Views(scene), 0
     for seed in range(6):
-        inputs, mattes, known = views.batch(np.random.default_rng(seed))
-        assert known.all() and float(mattes.sum(1).max()) <= 1 + 1e-5
+        batch = views.batch(np.random.default_rng(seed))
+        inputs, mattes = batch.inputs, batch.mattes
+        assert batch.known.all() and float(mattes.sum(1).max()) <= 1 + 1e-5
         both += int(((mattes > 0.9).flatten(2).any(2)).all(1).sum())
         # Where a matte is solid the picture has the colour of that object: the order is that of the picture.
         red, blue = inputs[:, 0] > 0.7, inputs[:, 2] > 0.7

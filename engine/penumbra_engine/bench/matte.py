@@ -1,7 +1,7 @@
 """The bench of Matte: mattes learned from a few true keyframes, and baselines, against the truth of rendered shots."""
 
 import tempfile
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +11,14 @@ from penumbra_engine.bench.meter import measured
 from penumbra_engine.bench.nearest import nearest_keyframe
 from penumbra_engine.bench.subject import FIGURES, Row, add_rows, sheet
 from penumbra_engine.bench.table import Table
-from penumbra_engine.bench.true_shot import TrueShot, find_shots, read_alpha, read_stack
+from penumbra_engine.bench.true_shot import TrueShot, read_alpha, read_stack
 from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.metrics.mattes import gradient_error
-from penumbra_engine.media import Sequence
+from penumbra_engine.media import Sequence as Files
 from penumbra_engine.solvers.jobs import run
 
 _PROTOCOL = (
-    "Rendered shots, the true mattes of a few frames given as keyframes; all frames judged, keyed too. An object's "
+    "Shots with truth, the true mattes of a few frames given as keyframes; all frames judged, keyed too. An object's "
     "own alpha as written against the truth: mean absolute error of whole frames (times 1000), on its soft edge (true "
     "alpha .02 to .98) and inside; dtSSD: mean over steps, times 100; Grad: sum over 1000, mean over frames. Seconds: "
     "cold, in one process, after start-up; they stand with the first object of a solve."
@@ -31,8 +31,7 @@ METHODS: dict[str, Method] = {"small": run, "nearest keyframe by flow": nearest_
 
 
 def bench_mattes(
-    shots: Path,
-    only: str = "",
+    shots: Sequence[TrueShot],
     out: Path | None = None,
     steps: int = 0,
     tell: Callable[[str], None] = lambda line: None,
@@ -40,11 +39,10 @@ def bench_mattes(
     """Run every method on every shot, cold, one after the other. With `out`, mattes and contact sheets are kept there,
     each of the frame where the first method is furthest off.
 
-    steps: of training, 0 for the usual number. tell: hears what is being done. Raises UsageError when no such shot is
-    there, and what the solver raises.
+    steps: of training, 0 for the usual number. tell: hears what is being done. Raises what the solver raises.
     """
     table = Table("Matte", _PROTOCOL, ("shot", "subject", "method", "frames", *FIGURES, "grad", "seconds"))
-    for shot in find_shots(shots, only):
+    for shot in shots:
         truths = {name: shot.alpha(index) for index, name in enumerate(shot.names)}
         rows: list[Row] = []
         with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
@@ -72,7 +70,7 @@ def _solved(
     result, cost = measured(method(shot.matte_job(out, steps), temporary / f"cache {name}"))
     rows: list[Row] = []
     for of in shot.names:
-        files = Sequence.parse(str(out / of / f"{of}.####.exr"), "--out")
+        files = Files.parse(str(out / of / f"{of}.####.exr"), "--out")
         seconds = None if rows else cost.total
         rows.append(Row(of, name, shot.frames, read_stack(files, shot.frames, read_alpha), seconds))
     return rows, result.warnings

@@ -1,6 +1,7 @@
 """`penumbra bench`: what the solvers reach against truth and baselines, and what it costs."""
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -116,6 +117,7 @@ def trimap(shots: Shots, only: Only = "", out: Out = "", as_json: AsJson = False
 @app.command()
 def matte(
     shots: Shots = "",
+    dancer: Annotated[str, typer.Option(metavar="DIR", help="Footage of a keyed dancer: rgba and plates.")] = "",
     steps: Annotated[int, typer.Option(metavar="N", help="Of training; 0 takes the usual number.")] = 0,
     only: Only = "",
     out: Out = "",
@@ -127,11 +129,34 @@ def matte(
 
     Example: penumbra bench matte --shots shots --only pan_pair --out /tmp/bench
     """
+    from penumbra_engine.bench.dancer import PHOTOGRAPH, compose_dancer
     from penumbra_engine.bench.matte import bench_mattes
+    from penumbra_engine.bench.true_shot import TrueShot, find_shots
+
+    with stdout_for_messages(), tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
+        chosen = find_shots(Path(shots or _BUNDLED), only) if shots or not dancer else []
+        if dancer:
+            compose_dancer(Path(dancer), PHOTOGRAPH, Path(temporary) / "dancer")
+            chosen.append(TrueShot.open(Path(temporary) / "dancer"))
+        table = bench_mattes(chosen, Path(out) if out else None, steps, tell)
+    show_tables("matte", [table], out, as_json)
+
+
+@app.command()
+def streaming(
+    frames: Annotated[int, typer.Option(metavar="N", help="To time, after the first.")] = 3,
+    out: Out = "",
+    as_json: AsJson = False,
+) -> None:
+    """Frames a second of Robust Video Matting on this machine, with random weights: as it is, and as the node runs it.
+
+    Example: penumbra bench streaming --frames 10
+    """
+    from penumbra_engine.bench.streaming import bench_streaming
 
     with stdout_for_messages():
-        table = bench_mattes(Path(shots or _BUNDLED), only, Path(out) if out else None, steps, tell)
-    show_tables("matte", [table], out, as_json)
+        table = bench_streaming(frames, tell)
+    show_tables("streaming", [table], out, as_json)
 
 
 def tell(line: str) -> None:

@@ -4,11 +4,11 @@ import time
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.composite import over
 from penumbra_engine.media import Shot
-from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.contact_sheet import checkerboard, contact_sheet, seen_as_is, three_of
 from penumbra_engine.solvers.layer import foreground_layer
@@ -47,7 +47,7 @@ class Preview:
         """Go on with a scene. before: steps that were learned up to here."""
         self.scene, self.before = scene, before
 
-    def __call__(self, network: SmallMatte, step: int) -> None:
+    def __call__(self, network: nn.Module, step: int) -> None:
         """Show a network in evaluation mode, if it is time. Large plates are shown less often: it takes a tenth at
         most."""
         began = time.monotonic()
@@ -60,7 +60,7 @@ class Preview:
         self.path.unlink(missing_ok=True)
 
 
-def preview(scene: Scene, network: SmallMatte) -> bytes:
+def preview(scene: Scene, network: nn.Module) -> bytes:
     """A PNG with a row for each of up to three frames, keyed ones last: the plate and each matte so far."""
     free = [index for index in range(len(scene.shot.frames)) if index not in scene.keyed]
     chosen = [*free[len(free) // 3 :: max(1, len(free) // 3)][:2], scene.keyed[0]]

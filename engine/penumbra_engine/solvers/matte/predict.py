@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from torch import nn
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.morphology import components_over
 from penumbra_engine.media import Shot
-from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.train import Learned
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -52,14 +52,14 @@ def matte_frames(shot: Shot, scene: Scene, learned: Learned, store: Store) -> St
 
 
 @torch.no_grad()
-def predict(network: SmallMatte, seen: torch.Tensor) -> np.ndarray:
+def predict(network: nn.Module, seen: torch.Tensor) -> np.ndarray:
     """The network's mattes of one picture, objects x H x W, without what is nowhere sure. seen: 6 x H x W."""
     low, high = _LEVELS
     found = ((network(seen[None])[0] - low) / (high - low)).clamp(0, 1).numpy()
     return np.stack([matte * components_over(matte > _SPECK, matte > _SURE) for matte in found])
 
 
-def _found(network: SmallMatte, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
+def _found(network: nn.Module, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Mattes of a frame, and how much they hang on what should not matter, objects x H x W both: the spread over the
     picture as it is, darker and mirrored."""
     seen = scene.whole(index)

@@ -3,7 +3,7 @@
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -20,8 +20,9 @@ from penumbra_engine.solvers.matte.overview import Preview, overview
 from penumbra_engine.solvers.matte.predict import Mattes, matte_frames
 from penumbra_engine.solvers.matte.rough import uncover
 from penumbra_engine.solvers.matte.scene import Scene
-from penumbra_engine.solvers.matte.stream import checkpoint, passes, stream_mattes
-from penumbra_engine.solvers.matte.train import learn_matte, plan_training, sketch_matte
+from penumbra_engine.solvers.matte.stream import Passes, checkpoint, passes, stream_mattes
+from penumbra_engine.solvers.matte.student import SMALL, Shown, Student, tuned
+from penumbra_engine.solvers.matte.train import Learned, learn_matte, plan_training, sketch_matte
 from penumbra_engine.solvers.matte.write import write_mattes
 from penumbra_engine.solvers.plates import Plates, decode
 from penumbra_engine.solvers.report import (
@@ -56,16 +57,18 @@ def solve(job: MatteJob, store: Store) -> Generator[Progress, None, Result]:
     Raises UsageError, InputError, UnsolvableError and EngineError, each with one message for the user.
     """
     _check(job)
-    clock = Clock(_PARTS if job.model == "small" else _STREAM_PARTS)
+    clock = Clock(_PARTS if job.keyframes else _STREAM_PARTS)
     shot = Shot.open(job)
     frames = frames_to_write(job, shot)
     weights = checkpoint(store.root.parent / "models") if job.model == "rvm" else None
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
-    if weights:
-        found = yield from _streamed(job, shot, plates, weights, clock, store)
+    if not weights:
+        found = yield from _learned(job, shot, plates, clock, store)
+    elif job.keyframes:
+        found = yield from _tuned(job, shot, plates, weights, clock, store)
     else:
-        found = yield from _learned(job, shot, plates, out, clock, store)
+        found = yield from _streamed(job, shot, plates, weights, clock, store)
     inputs = manifest(shot, found.stages)
     to = Destination(
         out, frames, provenance(job, shot, found.model, found.weights, inputs), job.full_window, job.float32
@@ -99,15 +102,26 @@ class _Found:
     warnings: list[str]
 
 
-def _learned(
-    job: MatteJob, shot: Shot, plates: Plates, out: Path, clock: Clock, store: Store
-) -> Generator[Progress, None, _Found]:
-    """By a network that is trained on the keyframes."""
+@dataclass(frozen=True)
+class _Trained:
+    """A network that learned the shot. report, warnings: what its training has to say."""
+
+    scene: Scene
+    learned: Learned
+    stages: dict[str, str]
+    report: dict[str, Any]
+    warnings: list[str]
+
+
+def _trained(
+    job: MatteJob, shot: Shot, plates: Plates, student: Student, clock: Clock, store: Store
+) -> Generator[Progress, None, _Trained]:
+    """Train a network on the keyframes."""
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
-    plan = plan_training(scene, job.steps, job.seed, job.cold, store)
-    show = Preview(out / "preview.png", scene, clock)
+    plan = plan_training(scene, student, job.steps, job.seed, job.cold, store)
+    show = Preview(Path(job.out) / "preview.png", scene, clock)
     try:
         sketch = yield from clock.run("sketch", sketch_matte(scene, plan, show, store))
         if not background.why_not:
@@ -118,20 +132,39 @@ def _learned(
     finally:
         show.remove()
     clock.message = ""
+    fit = {"key": learned.key, "parent": plan.parent, "loss": round(learned.loss, 5), "steps": learned.steps}
+    why = background.why_not
+    warnings = [f"the mattes were learned from the picture alone, without its background: {why}"] if why else []
+    return _Trained(scene, learned, {"decode": plates.key, "keyframes": keyframes.key}, {"fit": fit}, warnings)
+
+
+def _learned(
+    job: MatteJob, shot: Shot, plates: Plates, clock: Clock, store: Store
+) -> Generator[Progress, None, _Found]:
+    """By the small network, from nothing but the keyframes."""
+    trained = yield from _trained(job, shot, plates, SMALL, clock, store)
+    scene, learned = trained.scene, trained.learned
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
-    why_not = background.why_not
-    return _Found(
-        scene.names,
-        mattes,
-        job.model,
-        learned.key,
-        {"decode": plates.key, "keyframes": keyframes.key},
-        {
-            "fit": {"key": learned.key, "parent": plan.parent, "loss": round(learned.loss, 5)},
-            "next_keyframe": _next_keyframe(shot, scene, mattes.doubt),
-        },
-        [f"the mattes were learned from the picture alone, without its background: {why_not}"] if why_not else [],
-    )
+    report = {**trained.report, "next_keyframe": _next_keyframe(shot, scene, mattes.doubt)}
+    return _Found(scene.names, mattes, job.model, learned.key, trained.stages, report, trained.warnings)
+
+
+def _tuned(
+    job: MatteJob, shot: Shot, plates: Plates, weights: Loaded, clock: Clock, store: Store
+) -> Generator[Progress, None, _Found]:
+    """By the user's checkpoint, tuned to the keyframes."""
+    through = passes(shot, job.downsample, job.both_directions)
+    trained = yield from _trained(job, shot, plates, tuned(weights, through.ratio), clock, store)
+    scene, learned = trained.scene, trained.learned
+    shown = cast(Shown, learned.network)
+    own = Loaded(shown.streaming, weights.kind, learned.key)
+    mattes = yield from clock.run("matte", stream_mattes(shot, plates, own, through, store, scene.keyframes))
+    report = {
+        **_network(weights, through),
+        **trained.report,
+        "next_keyframe": _next_keyframe(shot, scene, mattes.doubt),
+    }
+    return _Found(scene.names, mattes, weights.kind.name, learned.key, trained.stages, report, trained.warnings)
 
 
 def _streamed(
@@ -140,19 +173,25 @@ def _streamed(
     """By the user's checkpoint, without guidance."""
     through = passes(shot, job.downsample, job.both_directions)
     mattes = yield from clock.run("matte", stream_mattes(shot, plates, weights, through, store))
-    report = {"network": {"kind": weights.kind.name, "licence": weights.kind.licence, **vars(through)}}
+    report = _network(weights, through)
     return _Found((_STREAMED,), mattes, weights.kind.name, weights.sha256, {"decode": plates.key}, report, [])
+
+
+def _network(weights: Loaded, through: Passes) -> dict[str, Any]:
+    """What the report says of the user's checkpoint."""
+    said = {"kind": weights.kind.name, "licence": weights.kind.licence, "sha256": weights.sha256, **vars(through)}
+    return {"network": said}
 
 
 def _check(job: MatteJob) -> None:
     """Refuse what the network doesn't do, rather than leave it out silently."""
     if job.model == "rvm":
-        if job.keyframes:
+        if len({keyframe.name for keyframe in job.keyframes}) > 1:
             raise UsageError(
-                "--keyframe: rvm can't learn from keyframes yet; use --model small with them", "--keyframe"
+                "--keyframe: rvm mattes one thing; give all keyframes one name, or use --model small", "--keyframe"
             )
-        if job.steps:
-            raise UsageError("--steps belongs to --model small; leave it out with rvm, which isn't trained", "--steps")
+        if job.steps and not job.keyframes:
+            raise UsageError("--steps: rvm is only trained on keyframes; give some, or leave it out", "--steps")
         return
     if job.downsample:
         raise UsageError("--downsample belongs to --model rvm; leave it out with small", "--downsample")

@@ -12,7 +12,9 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UsageError
 from penumbra_engine.media import Shot
 from penumbra_engine.models.checkpoints import Checkpoints, Loaded
+from penumbra_engine.models.folding import folded
 from penumbra_engine.models.rvm import RobustVideoMatting, State, automatic_ratio
+from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.matte.predict import Mattes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -49,8 +51,11 @@ def passes(shot: Shot, downsample: float, both: bool) -> Passes:
     return Passes(downsample or automatic_ratio(shot.height, shot.width), both)
 
 
-def stream_mattes(shot: Shot, plates: Plates, weights: Loaded, through: Passes, store: Store) -> Steps[Mattes]:
+def stream_mattes(
+    shot: Shot, plates: Plates, weights: Loaded, through: Passes, store: Store, given: Keyframes | None = None
+) -> Steps[Mattes]:
     """The matte of every frame, each with the memory of all before it; backward too, the mean of both passes is taken.
+    A keyed frame has the matte that was given.
 
     Confidence is how far the two passes agree; after one pass, how near the matte is to 0 or 1.
     """
@@ -60,9 +65,11 @@ def stream_mattes(shot: Shot, plates: Plates, weights: Loaded, through: Passes, 
         plates=plates.key,
         weights=weights.sha256,
         threads=torch.get_num_threads(),
+        keyframes=given.key if given else "",
         **vars(through),
     ) as entry:
         if not entry.complete:
+            folded(weights.network)
             count = len(shot.frames)
             total = count * (2 if through.both else 1)
             shape = (count, 1, shot.height, shot.width)
@@ -77,6 +84,8 @@ def stream_mattes(shot: Shot, plates: Plates, weights: Loaded, through: Passes, 
                 one, other = forward[index], backward[index]
                 mattes[index] = mean = (one + other) / 2
                 unsure = np.abs(one - other) if through.both else 1 - np.abs(2 * mean - 1)
+                if given and index in given.frames(given.names[0]):
+                    mattes[index], unsure = given.matte(given.names[0], index)[None], np.zeros_like(unsure)
                 confidence[index], doubt[index] = 1 - unsure, unsure.mean()
             entry.save("doubt", doubt=doubt)
             entry.finish()

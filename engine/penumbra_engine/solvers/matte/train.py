@@ -1,62 +1,63 @@
 """Train: a network that learns the mattes of this shot, first roughly, then over the background that this uncovers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from penumbra_engine.cache import Entry, Store
-from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.matte.scene import Scene
-from penumbra_engine.solvers.matte.views import Views
+from penumbra_engine.solvers.matte.student import Student
+from penumbra_engine.solvers.matte.views import Batch, Views
+from penumbra_engine.solvers.matte.watch import Watch
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.training.loop import Schedule, train
 from penumbra_engine.training.losses import weighted
 
-STEPS = 800
 _WARM = 0.5  # of the steps, when an earlier network of the shot is there to start from
 _SKETCHED = 0.25  # of the steps, before the background is looked for again
 _SETTLED = 0.3  # of the steps, with the statistics of the normalisation held still, as they are when it mattes
-_LEARNING_RATE = 3e-3
 _LOSS = weighted({"alpha": 1.0, "edge": 0.5, "laplacian": 0.5, "gradient": 2.0})
 
-#: Is shown the network in evaluation mode, and told how many steps it has learned.
-Preview = Callable[[SmallMatte, int], None]
+#: Is shown the network in evaluation mode, and told how many steps of the stage it has learned.
+Preview = Callable[[nn.Module, int], None]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How long each part of a training is, in steps. parent: the key of the fit it starts from, "" when cold."""
+    """How long each part of a training is, in steps. parent: the key of the fit it starts from, "" when cold. inputs:
+    of all that it depends on. auto: whether it may end where nothing more is gained."""
 
+    student: Student
     sketch: int
     main: int
     settle: int
     seed: int
     parent: str
-    inputs: str  # key of all that the training depends on
-
-    @property
-    def steps(self) -> int:
-        return self.sketch + self.main + self.settle
+    inputs: str
+    auto: bool
 
 
 @dataclass(frozen=True)
 class Learned:
-    """network: in evaluation mode. key: of the training. loss: on the last views."""
+    """network: in evaluation mode. key: of the training. loss: at the end. steps: how many it took."""
 
-    network: SmallMatte
+    network: nn.Module
     key: str
     loss: float
+    steps: int
 
 
-def plan_training(scene: Scene, steps: int, seed: int, cold: bool, store: Store) -> Plan:
-    """How to train on a scene. steps: 0 takes the usual number, half of it where an earlier network is there."""
+def plan_training(scene: Scene, student: Student, steps: int, seed: int, cold: bool, store: Store) -> Plan:
+    """How to train on a scene. steps: 0 takes the student's own number, half of it where an earlier network is there,
+    and lets it end sooner."""
     inputs = store.entry(
         "matte_fit",
         code=code_version(),
+        student=student.key,
         plates=scene.plates.key,
         keyframes=scene.keyframes.key,
         background=scene.background.key,
@@ -64,110 +65,114 @@ def plan_training(scene: Scene, steps: int, seed: int, cold: bool, store: Store)
         seed=seed,
         threads=torch.get_num_threads(),
     )
-    parent = "" if cold else _lineage(scene, store).parent_of(inputs.key)
-    parent = parent if _weights(store, "matte_fit", parent) else ""
-    total = round((steps or STEPS) * (_WARM if parent and not steps else 1))
-    sketch, settle = max(1, round(total * _SKETCHED)), round(total * _SETTLED)
-    return Plan(sketch, max(1, total - sketch - settle), settle, seed, parent, inputs.key)
+    parent = "" if cold else _lineage(scene, student, store).parent_of(inputs.key)
+    parent = parent if Entry(store.root / "matte_fit" / parent[:2] / parent).complete else ""
+    total = round((steps or student.steps) * (_WARM if parent and not steps else 1))
+    sketch, settle = max(1, round(total * _SKETCHED)), max(1, round(total * _SETTLED))
+    return Plan(student, sketch, max(1, total - sketch - settle), settle, seed, parent, inputs.key, not steps)
 
 
 def sketch_matte(scene: Scene, plan: Plan, preview: Preview, store: Store) -> Steps[Learned]:
     """The first part: enough to say where the objects are."""
-    network = _network(len(scene.names), plan.seed, _weights(store, "matte_fit", plan.parent))
+    network = plan.student.network(len(scene.names), plan.seed)
+    if plan.parent:
+        _take(network, Entry(store.root / "matte_fit" / plan.parent[:2] / plan.parent), "network")
     with store.entry("matte_sketch", inputs=plan.inputs, parent=plan.parent) as entry:
         if not entry.complete:
-            schedule = Schedule(plan.sketch, _LEARNING_RATE, plan.seed)
-            loss = yield from _part(network, scene, schedule, entry, (0, plan.sketch), preview, held=False)
+            part = _Part(network, plan, scene, entry, preview, (0, plan.sketch))
+            loss = yield from part.run(Schedule(plan.sketch, plan.student.rate, plan.seed))
             _keep(network, entry, {"loss": loss})
-        return _learned(network, "matte_sketch", entry, store)
+        _take(network, entry, "network")
+        return Learned(network.eval(), entry.path.name, entry.meta["loss"], plan.sketch)
 
 
 def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, store: Store) -> Steps[Learned]:
-    """The rest, from the sketch on. The scene has the background that the sketch uncovered."""
-    network = _network(len(scene.names), plan.seed, sketch.network.state_dict())
-    total = plan.main + plan.settle
+    """The rest, from the sketch on, and of its last part the best. The scene has the background that the sketch
+    uncovered."""
+    network = plan.student.network(len(scene.names), plan.seed)
+    network.load_state_dict(sketch.network.state_dict())
+    total, rate = plan.main + plan.settle, plan.student.rate
     with store.entry("matte_fit", sketch=sketch.key, background=scene.background.key) as entry:
         if not entry.complete:
             with store.entry("matte_learn", sketch=sketch.key, background=scene.background.key) as first:
-                schedule = Schedule(plan.main, _LEARNING_RATE, plan.seed + 1)
-                loss = yield from _part(network, scene, schedule, first, (0, total), preview, held=False)
                 if not first.complete:
-                    first.finish()
-            if plan.settle:
-                schedule = Schedule(plan.settle, _LEARNING_RATE / 3, plan.seed + 2)
-                loss = yield from _part(network, scene, schedule, entry, (plan.main, total), preview, held=True)
-            _keep(network, entry, {"parent": plan.parent, "loss": loss})
-        _lineage(scene, store).record(plan.inputs, plan.parent, entry.path.name)
-        return _learned(network, "matte_fit", entry, store)
+                    part = _Part(network, plan, scene, first, preview, (0, total), stops=plan.auto)
+                    loss = yield from part.run(Schedule(plan.main, rate, plan.seed + 1))
+                    _keep(network, first, {"loss": loss, "steps": part.done})
+                _take(network, first, "network")
+            part = _Part(network, plan, scene, entry, preview, (plan.main, total), held=True)
+            loss = yield from part.run(Schedule(plan.settle, rate / 3, plan.seed + 2))
+            _take(network, entry, "best")
+            steps = plan.sketch + first.meta["steps"] + part.done
+            _keep(network, entry, {"parent": plan.parent, "loss": loss, "steps": steps})
+        _lineage(scene, plan.student, store).record(plan.inputs, plan.parent, entry.path.name)
+        _take(network, entry, "network")
+        return Learned(network.eval(), entry.path.name, entry.meta["loss"], entry.meta["steps"])
 
 
-def _lineage(scene: Scene, store: Store) -> Lineage:
-    return Lineage(store, "matte", f"{scene.plates.key}-{'-'.join(scene.names)}")
-
-
-def _part(
-    network: SmallMatte,
-    scene: Scene,
-    schedule: Schedule,
-    entry: Entry,
-    span: tuple[int, int],
-    preview: Preview,
-    held: bool,
-) -> Steps[float]:
+class _Part:
     """One part of the training. span: steps of the stage before it, and of the whole stage. held: with the statistics
-    as they are."""
-    network.train(not held)
-    views = Views(scene)
-    steps = train(network, lambda random: _loss(network, views, random), schedule, entry)
-    try:
-        while True:
-            try:
-                done, _ = next(steps)
-            except StopIteration as end:
-                return end.value
-            preview(network.eval(), span[0] + done)
-            network.train(not held)
-            yield span[0] + done, span[1]
-    finally:
-        steps.close()
+    of the normalisation as they are. stops: where nothing more is gained. done: steps so far."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        plan: Plan,
+        scene: Scene,
+        entry: Entry,
+        preview: Preview,
+        span: tuple[int, int],
+        held: bool = False,
+        stops: bool = False,
+    ) -> None:
+        self.network, self.entry, self.preview, self.span, self.stops = network, entry, preview, span, stops
+        self.learning = not (held or plan.student.held)
+        self.views, self.done = Views(scene, plan.student.scale), 0
+        self.watch = Watch(self.views, _loss, entry)
+
+    def run(self, schedule: Schedule) -> Steps[float]:
+        """Train and return the loss at the end, on views that it was never shown."""
+        self.network.train(self.learning)
+        steps = train(self.network, lambda random: _loss(self.network, self.views.batch(random)), schedule, self.entry)
+        try:
+            while not (self.stops and self.watch.settled):
+                try:
+                    self.done, _ = next(steps)
+                except StopIteration:
+                    self.done = schedule.steps
+                    break
+                self._show()
+                yield self.span[0] + self.done, self.span[1]
+        finally:
+            steps.close()
+        self.watch.look(self.network.eval(), self.done)
+        return self.watch.losses[self.done]
+
+    def _show(self) -> None:
+        self.preview(self.network.eval(), self.span[0] + self.done)
+        if self.watch.due(self.done):
+            self.watch.look(self.network, self.done)
+        self.network.train(self.learning)
 
 
-def _loss(network: SmallMatte, views: Views, random: np.random.Generator) -> Tensor:
+def _loss(network: nn.Module, batch: Batch) -> Tensor:
     """The losses over all mattes that are known, each a picture of its own."""
-    inputs, mattes, known = views.batch(random)
-    return _LOSS(network(inputs)[known][:, None], mattes[known][:, None])
+    return _LOSS(network(batch.inputs)[batch.known][:, None], batch.mattes[batch.known][:, None])
 
 
-def _network(objects: int, seed: int, start: Mapping[str, Tensor] | None) -> SmallMatte:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SmallMatte(objects)
-    if start:
-        network.load_state_dict(start)
-    for weights in network.parameters():
-        if weights.dim() == 4:  # a fifth faster on a CPU
-            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
-    return network
+def _lineage(scene: Scene, student: Student, store: Store) -> Lineage:
+    return Lineage(store, "matte", f"{scene.plates.key}-{'-'.join(scene.names)}-{student.key[:12]}")
 
 
-def _keep(network: SmallMatte, entry: Entry, meta: dict[str, object]) -> None:
+def _keep(network: nn.Module, entry: Entry, meta: dict[str, object]) -> None:
     entry.save("network", **{name: value.numpy() for name, value in network.state_dict().items()})
     entry.finish(meta)
 
 
-def _learned(network: SmallMatte, stage: str, entry: Entry, store: Store) -> Learned:
-    network.load_state_dict(_weights(store, stage, entry.path.name) or {})
-    return Learned(network.eval(), entry.path.name, entry.meta["loss"])
-
-
-def _weights(store: Store, stage: str, key: str) -> dict[str, Tensor] | None:
-    """The network of a training; None when there is none, or when it was removed to make room."""
-    entry = Entry(store.root / stage / key[:2] / key)
-    if not key or not entry.complete:
-        return None
-    shapes = {name: value.shape for name, value in SmallMatte().state_dict().items()}
-    arrays = entry.load("network")
-    return {
-        name: torch.from_numpy(np.array(value)).reshape(shapes[name] if value.size == 1 else value.shape)
-        for name, value in arrays.items()
-    }
+def _take(network: nn.Module, entry: Entry, name: str) -> None:
+    """Load the weights that an entry holds under a name."""
+    shapes = {key: value.shape for key, value in network.state_dict().items()}
+    arrays = entry.load(name)
+    network.load_state_dict(
+        {key: torch.from_numpy(np.array(value)).reshape(shapes[key]) for key, value in arrays.items()}
+    )

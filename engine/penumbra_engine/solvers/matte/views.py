@@ -1,5 +1,7 @@
 """Views: what the network is shown while it learns, of keyed frames and of their subjects over other backgrounds."""
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import torch
@@ -21,22 +23,30 @@ _CROSSED, _APART = 0.6, 0.3  # of the composites, where there are several object
 _SHADED = 0.5  # of the composites whose subjects left their shadows behind
 
 
-class Views:
-    """Views of a scene at random."""
+@dataclass(frozen=True)
+class Batch:
+    """inputs: N x 6 x S x S. mattes: N x objects x S x S. known: which of them are known, N x objects bool."""
 
-    def __init__(self, scene: Scene) -> None:
+    inputs: Tensor
+    mattes: Tensor
+    known: Tensor
+
+
+class Views:
+    """Views of a scene at random. scale: how much larger than usual they are."""
+
+    def __init__(self, scene: Scene, scale: float = 1.0) -> None:
         self.scene, self.shot = scene, scene.shot
-        self.side = min(_SIDE, scene.shot.height, scene.shot.width)
+        self.side = min(round(_SIDE * scale), scene.shot.height, scene.shot.width)
         known = {index: np.nan_to_num(scene.frames[index].mattes).max(2) for index in scene.keyed}
         self._places = {index: _places_of(mattes) for index, mattes in known.items()}
         self._own = {key: _places_of(subject.alpha) for key, subject in scene.subjects.items()}
 
-    def batch(self, random: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """Inputs N x 6 x S x S, mattes N x objects x S x S, and which of them are known, N x objects bool."""
+    def batch(self, random: np.random.Generator) -> Batch:
+        """Some views."""
         views = [self._view(random) for _ in range(_BATCH)]
         inputs, mattes = (torch.stack(part) for part in zip(*views, strict=True))
-        known = ~mattes[..., 0, 0].isnan()
-        return inputs, torch.nan_to_num(mattes), known
+        return Batch(inputs, torch.nan_to_num(mattes), ~mattes[..., 0, 0].isnan())
 
     def _view(self, random: np.random.Generator) -> tuple[Tensor, Tensor]:
         composed = self.scene.subjects and random.random() < _COMPOSED
