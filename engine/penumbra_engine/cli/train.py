@@ -12,7 +12,7 @@ from penumbra_engine.service.work import stdout_for_messages
 
 
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The network: small.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="The network: small, rvm-mobilenetv3 or rvm-resnet50.")],
     out: Annotated[str, typer.Option(metavar="FILE", help="Where to write the weights (safetensors).")],
     data: Annotated[
         str, typer.Option(metavar="DIR|procedural", help="Folder with foreground/ and background/, or none.")
