@@ -16,6 +16,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
 _SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
+_BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them; multiples of 16
 _SHOTS = (0.8, 1.25)  # exposures under which the matte should stay as it is
 
 
@@ -55,8 +56,21 @@ def matte_frames(shot: Shot, scene: Scene, learned: Learned, store: Store) -> St
 def predict(network: nn.Module, seen: torch.Tensor) -> np.ndarray:
     """The network's mattes of one picture, objects x H x W, without what is nowhere sure. seen: 6 x H x W."""
     low, high = _LEVELS
-    found = ((network(seen[None])[0] - low) / (high - low)).clamp(0, 1).numpy()
+    found = ((in_bands(network, seen) - low) / (high - low)).clamp(0, 1).numpy()
     return np.stack([matte * components_over(matte > _SPECK, matte > _SURE) for matte in found])
+
+
+def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:
+    """What a network finds in one picture C x H x W, a band of rows after the other where there are many: a plate of
+    8K would take over ten gigabytes at once."""
+    height = seen.shape[1]
+    if height <= _BAND + _MARGIN:
+        return network(seen[None])[0]
+    parts = []
+    for top in range(0, height, _BAND):
+        first, last = max(0, top - _MARGIN), min(height, top + _BAND + _MARGIN)
+        parts.append(network(seen[None, :, first:last])[0, :, top - first : min(height, top + _BAND) - first])
+    return torch.cat(parts, 1)
 
 
 def _found(network: nn.Module, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
