@@ -49,11 +49,16 @@ def channels_last(network: nn.Module) -> nn.Module:
     return network
 
 
-#: What is done to a network before it runs. The last is what the node does.
+def folded_channels_last(network: nn.Module) -> nn.Module:
+    return channels_last(folded(network))
+
+
+#: What is done to a network before it runs. The node takes `folded`.
 WAYS: dict[str, Callable[[nn.Module], nn.Module]] = {
     "as it is": as_it_is,
     "channels last": channels_last,
-    "folded, channels last": folded,
+    "folded": folded,
+    "folded, channels last": folded_channels_last,
 }
 
 

@@ -1,14 +1,12 @@
 """Networks made faster for evaluation alone: normalisation folded into the convolutions before it."""
 
-import torch
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """Fold every batch normalisation into the convolution that was registered right before it, put the weights in the
-    order that oneDNN likes (channels last), and return the network: changed in place, in evaluation mode, for
-    evaluation only. What it computes stays the same but for rounding.
+    """Fold every batch normalisation into the convolution that was registered right before it, and return the network:
+    changed in place, in evaluation mode, for evaluation only. What it computes stays the same but for rounding.
 
     Raises ValueError for a normalisation that follows no convolution.
     """
@@ -24,8 +22,6 @@ def folded(network: nn.Module) -> nn.Module:
             before = child
     for weights in network.parameters():
         weights.requires_grad_(False)
-        if weights.dim() == 4:
-            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
     return network
 
 

@@ -26,17 +26,22 @@ class Student:
     scale: float = 1.0
 
     def network(self, objects: int, seed: int) -> nn.Module:
-        """A fresh network, the same for the same seed, its weights in the order that oneDNN likes: a fifth faster."""
+        """A fresh network, the same for the same seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network = self.make(objects)
-        for weights in network.parameters():
-            if weights.dim() == 4:
-                weights.data = weights.data.contiguous(memory_format=torch.channels_last)
-        return network
+            return self.make(objects)
 
 
-SMALL = Student("small", SmallMatte, steps=800, rate=3e-3)
+def _small(objects: int) -> nn.Module:
+    """Its weights with the channels last: a fifth faster on a CPU. (Robust Video Matting gets slower.)"""
+    network = SmallMatte(objects)
+    for weights in network.parameters():
+        if weights.dim() == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+    return network
+
+
+SMALL = Student("small", _small, steps=800, rate=3e-3)
 
 
 def tuned(weights: Loaded, ratio: float) -> Student:
