@@ -21,6 +21,7 @@ from penumbra_engine.solvers.plates import decode
 
 FIGURES = ("mad_e3", "soft_mad", "core_mad", "dtssd")
 _SOFT = (0.02, 0.98)  # true alpha that is neither object nor background
+_BLACK, _WHITE = 0.1, 0.9  # of a trimap, as PyMatting reads it
 _BAND = 4.0  # px: how far beside its soft pixels a matte is unknown in a trimap made of it
 
 
@@ -39,7 +40,8 @@ class Row:
 
 def baselines(shot: TrueShot, index: int, truth: np.ndarray) -> list[Row]:
     """The rough mask, and where PyMatting is installed its closed form, frame by frame: on the frames that have a true
-    trimap by that, and on all by trimaps made of the true alpha `truth` (T x 1 x H x W)."""
+    trimap by that, and on all by trimaps made of the true alpha `truth` (T x 1 x H x W). It refuses trimaps without
+    foreground or without background: such frames are left out."""
     name = shot.names[index]
     rows = [Row(name, "rough mask", shot.frames, shot.mask(index))]
     solver = peer_alpha("closed-form") if installed() else None
@@ -50,7 +52,8 @@ def baselines(shot: TrueShot, index: int, truth: np.ndarray) -> list[Row]:
         "PyMatting, true trimaps": {frame: read_alpha(path) for frame, path in given.items()},
         "PyMatting, trimaps of the truth": {f: trimap_of(a) for f, a in zip(shot.frames, truth, strict=True)},
     }
-    for method, by_frame in trimaps.items():
+    for method, given_to in trimaps.items():
+        by_frame = {f: t for f, t in given_to.items() if (t > _WHITE).any() and (t < _BLACK).any()}
         if by_frame:
             seen = pictures[[shot.frames.index(frame) for frame in by_frame]]
             began = time.perf_counter()
