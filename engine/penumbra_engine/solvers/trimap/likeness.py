@@ -19,9 +19,9 @@ from penumbra_engine.solvers.trimap.regions import regions
 from penumbra_engine.training.composites import random_view, resampled
 from penumbra_engine.training.loop import Schedule, train
 
-_STEPS = {"draft": 60, "standard": 120, "final": 500}
+_STEPS = {"draft": 120, "standard": 240, "final": 700}
 _LEARNING_RATE = 3e-3
-_SIDE, _BATCH = 96, 4  # px and number of the views
+_SIDE, _BATCH = 112, 6  # px and number of the views
 _ON_OBJECT = 0.7  # of the views; the rest look anywhere
 _EXPOSURE = 0.25  # stops
 _SMALLEST, _LARGEST = 240, 640  # px of the wider side at which it works; half of the plate between them
