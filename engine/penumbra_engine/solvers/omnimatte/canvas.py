@@ -1,6 +1,5 @@
 """Canvas: the background behind the objects and their effects, for every frame."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import mean_of_clean, undisturbed
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.gain import exposure_ratio
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
@@ -20,16 +18,16 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours
 from penumbra_engine.solvers.omnimatte.multiview import MultiView
 from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, margin, mark
+from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
-_PLAIN = 0.02  # the same before the effects are known
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
@@ -121,7 +119,6 @@ class _Flat:
         )
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.static = registration.model == "static"
-        self.margin = margin(self.width)
         self.gains = np.ones((self.count, 3))
         self.sampled = self.gains  # the gains that are out of the samples already
         self.flow = flow.flow
@@ -132,12 +129,13 @@ class _Flat:
         self.done = 0
 
     def run(self) -> Steps[None]:
-        yield from self._measure_exposures()
-        self.noise = self._noise()
+        self.gains = yield from measure_exposures(self.count, self._see, self._masked, self.static, self._tick)
+        pairs = neighbours(self.count, _NOISY, self._see, self._masked)
+        self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self._measure_tolerance()
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
-            self.state[index] = np.where(self.masks.union(index, self.margin), MASKED, CLEAN)[None].astype(np.uint8)
+            self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
             yield self._tick()
         samples = yield from self._samples()
         yield from self._estimate(samples, first=True)
@@ -186,37 +184,14 @@ class _Flat:
         to_source = np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target]
         return warp(picture, torch.from_numpy(to_source), self.height, self.width)
 
-    def _measure_exposures(self) -> Steps[None]:
-        """The gains of all frames over the middle one, before anything is compared over time: a change of exposure is a
-        difference everywhere, which no search for effects can tell from one. A moving camera compares neighbours."""
-        middle = self.count // 2
-        gains = np.ones((self.count, 3))
-        for index in sorted(range(self.count), key=lambda t: abs(t - middle))[1:]:
-            source = middle if self.static else index + (1 if index < middle else -1)
-            plate, other = torch.from_numpy(self.plate[index]), torch.from_numpy(self.plate[source])
-            inside = torch.ones(self.height, self.width, dtype=torch.bool)
-            if not self.static:
-                other, inside = self._from_frame(source, index, other)
-            masked = self.masks.union(index, self.margin) | self.masks.union(source, self.margin)
-            ratio = exposure_ratio(plate, other, inside & ~torch.from_numpy(masked))
-            gains[index] = gains[source] * ratio.double().numpy()
-            yield self._tick()
-        if np.abs(gains - 1).max() > _PLAIN:
-            self.gains = gains
+    def _masked(self, index: int) -> np.ndarray:
+        return self.masks.union(index, margin(self.width))
 
-    def _noise(self) -> Noise:
-        """From pairs of neighbouring frames, outside the masks."""
-        return estimate_noise(self._pairs(_NOISY), quantisation_noise(self.shot.levels()))
-
-    def _pairs(self, count: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Up to `count` frames, each with the next one as it sees it, and where both show no object."""
-        for index in np.unique(np.linspace(0, self.count - 2, count).round().astype(int)).tolist():
-            a, b = self._plate(index), self._plate(index + 1)
-            inside = torch.ones(self.height, self.width, dtype=torch.bool)
-            if not self.static:
-                b, inside = self._from_frame(index + 1, index, b)
-            masked = self.masks.union(index, self.margin) | self.masks.union(index + 1, self.margin)
-            yield a, b, inside & ~torch.from_numpy(masked)
+    def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
+        """A frame as another sees it, in the exposure of the canvas, and where it does."""
+        if self.static or target == source:
+            return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
+        return self._from_frame(source, target, self._plate(source))
 
     def _measure_tolerance(self) -> None:
         """How far the background may be out of place in each part of each frame. With a moving camera, the median of
@@ -227,13 +202,13 @@ class _Flat:
         rows, columns = -(-height // block), -(-width // block)
         self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
         if self.static:
-            swaying = sway(self._pairs(_SWAYS), self.noise, block)[None].numpy()
+            swaying = sway(neighbours(self.count, _SWAYS, self._see, self._masked), self.noise, block)[None].numpy()
             for index in range(self.count):
                 self.tolerances[index] = swaying
             return
         for index in range(self.count):
             dx, dy, confidence = torch.from_numpy(self.flow[index])
-            masked = torch.from_numpy(self.masks.union(index, self.margin))[None, None].float()
+            masked = torch.from_numpy(self._masked(index))[None, None].float()
             known = (F.interpolate(masked, (height, width), mode="area")[0, 0] == 0) & (confidence > 0.5)
             moved = torch.where(known, torch.hypot(dx, dy), torch.nan)
             padded = F.pad(moved, (0, columns * block - width, 0, rows * block - height), value=torch.nan)
@@ -308,12 +283,11 @@ class _Flat:
             plate, background = self._plate(index), self._from_canvas(index)
             state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index))
             self.state[index] = state[None]
+            misfit[index] = misfit_of(state, plate, background, self.noise)
             chosen = torch.from_numpy(state == CLEAN)
-            if chosen.float().mean() > 0.02:
+            if chosen.float().mean() > LEAST_CLEAN:
                 lit = plate[:, chosen] / background[:, chosen].clamp(min=1e-4)
                 gains[index] = lit.median(1).values.numpy()
-                deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
-                misfit[index] = float(deviation.mean().sqrt())
             yield self._tick()
         if not measure and np.abs(gains - 1).max() > _FELT:
             typical = np.median(gains, axis=0)

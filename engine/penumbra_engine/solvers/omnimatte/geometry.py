@@ -191,14 +191,9 @@ def _around(index: int, count: int, reach: int, stride: int = 1) -> list[int]:
 
 def _small(plates: Plates, size: tuple[int, int]) -> Tensor:
     """All frames as matching sees them, T x 3 x h x w: the root makes shot noise even, the exposure is the shot's."""
-    frames = [
-        F.interpolate(torch.from_numpy(plates.plate[t])[None], size, mode="area")[0] for t in range(len(plates.plate))
-    ]
-    pictures = torch.stack(frames)
-    bright = max(
-        float(pictures[:, :, ::4, ::4].mean(1).flatten().quantile(0.9)) if pictures.numel() < 1 << 26 else 0.6, 1e-6
-    )
-    return (pictures * (0.6 / bright)).clamp(0, 2).sqrt()
+    frames = (torch.from_numpy(plates.plate[t])[None] for t in range(len(plates.plate)))
+    pictures = torch.cat([F.interpolate(frame, size, mode="area") for frame in frames])
+    return (pictures * plates.exposure).clamp(0, 2).sqrt()
 
 
 def _small_masks(hidden: np.ndarray, size: tuple[int, int]) -> Tensor:

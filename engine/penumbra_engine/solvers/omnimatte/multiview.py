@@ -10,20 +10,20 @@ from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.gain import exposure_ratio
-from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
+from penumbra_engine.imaging.noise import estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours
+from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
 _PASSES = 3
 _TOLERANCE = 0.3  # px, how exactly depth puts things
-_PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
+_NOISY = 8  # pairs of frames that the noise is measured on
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _APRON = 3  # rows around a band that its pixels look at
 
@@ -42,8 +42,9 @@ class MultiView:
         self.total, self.done = self.count * (2 * _PASSES + 2), 0
 
     def run(self) -> Steps[None]:
-        yield from self._measure_exposures()
-        self.noise = self._noise()
+        self.gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
+        pairs = neighbours(self.count, _NOISY, self._see, self._masked)
+        self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         self.background = self.entry.create_stack("background", (self.count, 3, self.height, self.width))
         self.seen = self.entry.create_stack("seen", (self.count, 1, self.height, self.width))
@@ -91,30 +92,12 @@ class MultiView:
             measured, _ = nearest(self._depth(source), pixels)
             yield values, inside & (there > 0) & alike(measured, there, float(self.geometry.step[source]))
 
-    def _measure_exposures(self) -> Steps[None]:
-        """The gains of all frames over the middle one, from neighbour to neighbour."""
-        middle, whole = self.count // 2, slice(0, self.height)
-        gains = np.ones((self.count, 3))
-        for index in sorted(range(self.count), key=lambda t: abs(t - middle))[1:]:
-            source = index + (1 if index < middle else -1)
-            ((other, visible),) = self._fetch(index, [source], whole)
-            apart = visible & ~torch.from_numpy(self._masked(index) | self._masked(source))
-            ratio = exposure_ratio(torch.from_numpy(self.plate[index]), other, apart)
-            gains[index] = gains[source] * ratio.double().numpy()
-            yield self._tick()
-        if np.abs(gains - 1).max() > _PLAIN:
-            self.gains = gains
-
-    def _noise(self) -> Noise:
-        """From up to eight pairs of neighbouring frames, outside the masks."""
-
-        def pairs() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-            for index in np.unique(np.linspace(0, self.count - 2, 8).round().astype(int)).tolist():
-                ((other, visible),) = self._fetch(index, [index + 1], slice(0, self.height))
-                apart = visible & ~torch.from_numpy(self._masked(index) | self._masked(index + 1))
-                yield self._plate(index), other, apart
-
-        return estimate_noise(pairs(), quantisation_noise(self.shot.levels()))
+    def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
+        """A frame as another sees it, and where it does."""
+        if target == source:
+            return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
+        ((picture, visible),) = self._fetch(target, [source], slice(0, self.height))
+        return picture, visible
 
     def _fuse(self, index: int, first: bool) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
@@ -153,8 +136,4 @@ class MultiView:
         plate, background = self._plate(index), torch.from_numpy(self.background[index])
         state = mark(self.state[index][0], plate, background, self.noise, self.tolerance)
         self.state[index] = state[None]
-        chosen = torch.from_numpy(state == CLEAN)
-        if chosen.float().mean() <= 0.02:
-            return 0.0
-        deviation = (plate - background)[:, chosen].square() / self.noise.variance(background[:, chosen])
-        return float(deviation.mean().sqrt())
+        return misfit_of(state, plate, background, self.noise)

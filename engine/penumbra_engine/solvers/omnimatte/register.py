@@ -16,9 +16,7 @@ _OFFSETS = (1, 2, 4, 8)
 _POLISHED = (1, 4)
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
 _MOVED = 1.0  # px: a camera that stands shakes by less
-_WORTH = (
-    1.5  # a homography that lessens the difference of two frames by less than that finds things on the move, or noise
-)
+_WORTH = 1.5  # times: a homography that lessens a difference by less finds things on the move, or noise
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,48 @@
+"""Light: the exposure and the noise of frames, measured where two of them show the same part of the scene."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.gain import exposure_ratio
+from penumbra_engine.solvers.steps import Steps
+
+_PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
+
+#: (target, source): frame `source` as frame `target` sees it, 3 x H x W, and where it does, H x W bool. A frame sees
+#: itself as it is. What brings the one over the other is the caller's: nothing, a homography or depth.
+See = Callable[[int, int], tuple[Tensor, Tensor]]
+#: Where a frame shows objects, H x W bool.
+Hidden = Callable[[int], np.ndarray]
+
+
+def measure_exposures(
+    count: int, see: See, hidden: Hidden, static: bool, tick: Callable[[], tuple[int, int]]
+) -> Steps[np.ndarray]:
+    """The gains of all frames over the middle one, T x 3; all 1 where they hardly differ. Before anything is compared
+    over time: a change of exposure is a difference everywhere, which no search for effects can tell from one.
+
+    static: frames are compared with the middle one, else each with its neighbour. tick: what each frame yields.
+    """
+    middle = count // 2
+    gains = np.ones((count, 3))
+    for index in sorted(range(count), key=lambda t: abs(t - middle))[1:]:
+        source = middle if static else index + (1 if index < middle else -1)
+        (plate, _), (other, visible) = see(index, index), see(index, source)
+        ratio = exposure_ratio(plate, other, visible & _apart(hidden, index, source))
+        gains[index] = gains[source] * ratio.double().numpy()
+        yield tick()
+    return gains if np.abs(gains - 1).max() > _PLAIN else np.ones_like(gains)
+
+
+def neighbours(count: int, wanted: int, see: See, hidden: Hidden) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Up to `wanted` frames, each with the next one as it sees it, and where both show no object."""
+    for index in np.unique(np.linspace(0, count - 2, wanted).round().astype(int)).tolist():
+        other, visible = see(index, index + 1)
+        yield see(index, index)[0], other, visible & _apart(hidden, index, index + 1)
+
+
+def _apart(hidden: Hidden, a: int, b: int) -> Tensor:
+    return ~torch.from_numpy(hidden(a) | hidden(b))
