@@ -20,41 +20,17 @@ FRAMES = range(1001, 1013)
 
 
 @pytest.fixture
-def shots(tiny_shot: TinyShot, tmp_path: Path) -> Path:
+def shots(true_tiny: Path, tiny_shot: TinyShot) -> Path:
     """The folder of the tiny shot with its truth, three trimaps and a captured clean plate."""
-    folder = tmp_path / "shots" / "tiny"
-    folder.mkdir(parents=True)
-    write_picture(folder / "clean.exr", Picture(tiny_shot.clean, tuple("RGB")))
-    write_picture(folder / "captured.exr", Picture(1.05 * tiny_shot.clean, tuple("RGB")))
-    for frame, alpha, shade in zip(FRAMES, tiny_shot.alpha, tiny_shot.shade, strict=True):
-        colour = alpha * np.float32([0.8, 0.3, 0.1])
-        write_picture(folder / f"alpha.{frame}.exr", Picture(alpha, ("A",)))
-        write_picture(folder / f"layer.{frame}.exr", Picture(np.concatenate([colour, alpha], -1), tuple("RGBA")))
-        write_picture(folder / f"effect.{frame}.exr", Picture(np.repeat(shade, 3, -1), tuple("RGB")))
+    write_picture(true_tiny / "captured.exr", Picture(1.05 * tiny_shot.clean, tuple("RGB")))
+    for frame, alpha in zip(FRAMES, tiny_shot.alpha, strict=True):
         if frame in (1001, 1006, 1012):
             given = subject.trimap_of(alpha.transpose(2, 0, 1)).transpose(1, 2, 0)
-            write_picture(folder / f"trimap.{frame}.exr", Picture(given, ("A",)))
-    files = {
-        "plate": tiny_shot.plate,
-        "clean": "clean.exr",
-        "alpha": ["alpha.####.exr"],
-        "layer": ["layer.####.exr"],
-        "effect": ["effect.####.exr"],
-        "mask": [tiny_shot.mask],
-        "trimap": ["trimap.####.exr"],
-        "cleanplate": "captured.exr",
-    }
-    meta = {
-        "name": "tiny",
-        "frames": [1001, 1012],
-        "colourspace": "lin_rec709_scene",
-        "camera": "static",
-        "effect_kind": "ratio",
-        "files": files,
-        "fullest_frame": 1005,
-    }
-    (folder / "shot.json").write_text(json.dumps(meta))
-    return folder.parent
+            write_picture(true_tiny / f"trimap.{frame}.exr", Picture(given, ("A",)))
+    meta = json.loads((true_tiny / "shot.json").read_text())
+    meta["files"] |= {"trimap": ["trimap.####.exr"], "cleanplate": "captured.exr"}
+    (true_tiny / "shot.json").write_text(json.dumps(meta))
+    return true_tiny.parent
 
 
 def solver(tiny: TinyShot, asked: list[Any]) -> Callable[[Job, Path], tuple[Result, Cost]]:

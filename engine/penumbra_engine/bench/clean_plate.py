@@ -7,11 +7,10 @@ from pathlib import Path
 from penumbra.protocol import AUTO, CleanPlateJob
 from penumbra_engine.bench.meter import measured_run
 from penumbra_engine.bench.peer import ABSENT, installed
-from penumbra_engine.bench.subject import FIGURES, Row, add_rows, baselines, sheet
+from penumbra_engine.bench.subject import FIGURES, Row, add_rows, baselines
 from penumbra_engine.bench.table import Table
 from penumbra_engine.bench.true_shot import TrueShot, find_shots, read_layer, read_rgb
 from penumbra_engine.errors import UsageError
-from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.metrics.layers import Truth, replate_scores
 from penumbra_engine.imaging.metrics.pictures import psnr
 
@@ -54,9 +53,7 @@ def bench_clean_plate(
                 table.notes += [f"{shot.name}, {method}: {warning}" for warning in warnings]
             tell(f"{shot.name}: baselines")
             rows += baselines(shot, 0, truth.union)
-            add_rows(table, shot, rows, truths)
-            if out:
-                write_atomically(folder / "sheet.png", sheet(shot, rows, truths))
+            add_rows(table, shot, rows, truths, folder if out else None)
     if not installed():
         table.notes.append(ABSENT)
     return [table]

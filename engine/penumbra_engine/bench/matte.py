@@ -9,10 +9,9 @@ import numpy as np
 from penumbra.protocol import MatteJob, Progress, Result
 from penumbra_engine.bench.meter import measured
 from penumbra_engine.bench.nearest import nearest_keyframe
-from penumbra_engine.bench.subject import FIGURES, Row, add_rows, sheet
+from penumbra_engine.bench.subject import FIGURES, Row, add_rows
 from penumbra_engine.bench.table import Table
 from penumbra_engine.bench.true_shot import TrueShot, read_alpha, read_stack
-from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.metrics.mattes import gradient_error
 from penumbra_engine.media import Sequence as Files
 from penumbra_engine.solvers.jobs import run
@@ -55,9 +54,7 @@ def bench_mattes(
             masks = [shot.mask(index) for index in range(len(shot.names))]
             rows += [Row(name, "rough mask", shot.frames, mask) for name, mask in zip(shot.names, masks, strict=True)]
             rows = [_with_gradient(row, truths) for row in rows]
-            add_rows(table, shot, rows, truths)
-            if out:
-                write_atomically(folder / "sheet.png", sheet(shot, rows, truths, _worst(shot, rows, truths)))
+            add_rows(table, shot, rows, truths, folder if out else None, _worst(shot, rows, truths))
     return table
 
 

@@ -13,6 +13,7 @@ from penumbra_engine.bench.peer import installed, peer_alpha
 from penumbra_engine.bench.table import Cell, Table
 from penumbra_engine.bench.true_shot import TrueShot, read_alpha
 from penumbra_engine.cache import Store
+from penumbra_engine.files import write_atomically
 from penumbra_engine.imaging.metrics.mattes import matte_scores
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
@@ -80,9 +81,16 @@ def _encoded(shot: TrueShot) -> np.ndarray:
                 return np.stack([end.value.encoded(opened, index) for index in range(len(shot.frames))])
 
 
-def add_rows(table: Table, shot: TrueShot, rows: Sequence[Row], truths: Mapping[str, np.ndarray]) -> None:
-    """Score the rows of a shot and add them. truths: the true alpha by subject, T x 1 x H x W. dtSSD is told only of
-    frames that follow each other."""
+def add_rows(
+    table: Table,
+    shot: TrueShot,
+    rows: Sequence[Row],
+    truths: Mapping[str, np.ndarray],
+    folder: Path | None = None,
+    frame: int = 0,
+) -> None:
+    """Score the rows of a shot and add them; with a folder, their sheet of a frame (0 for the fullest) goes there.
+    truths: the true alpha by subject, T x 1 x H x W. dtSSD is told only of frames that follow each other."""
     for row in rows:
         at = [shot.frames.index(frame) for frame in row.frames]
         scores = matte_scores(row.alpha, truths[row.subject][at])
@@ -90,11 +98,12 @@ def add_rows(table: Table, shot: TrueShot, rows: Sequence[Row], truths: Mapping[
             del scores["dtssd"]
         cells: dict[str, Cell] = {"shot": shot.name, "subject": row.subject, "method": row.method, "frames": len(at)}
         table.add({**cells, **scores, **row.scores, "seconds": row.seconds})
+    if folder:
+        write_atomically(folder / "sheet.png", _sheet(shot, rows, truths, frame or shot.fullest))
 
 
-def sheet(shot: TrueShot, rows: Sequence[Row], truths: Mapping[str, np.ndarray], frame: int = 0) -> bytes:
-    """A PNG of a frame, 0 for the fullest: plate, alpha and how far it is off, for each row that has the frame."""
-    frame = frame or shot.fullest
+def _sheet(shot: TrueShot, rows: Sequence[Row], truths: Mapping[str, np.ndarray], frame: int) -> bytes:
+    """A PNG of a frame: plate, alpha and how far it is off, for each row that has the frame."""
     index = shot.frames.index(frame)
     with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as cache:
         opened = Shot.open(shot.job(Path(cache)))

@@ -7,11 +7,10 @@ from pathlib import Path
 from penumbra.protocol import Keyframe, TrimapJob
 from penumbra_engine.bench.meter import measured_run
 from penumbra_engine.bench.peer import ABSENT, installed
-from penumbra_engine.bench.subject import FIGURES, Row, add_rows, baselines, sheet
+from penumbra_engine.bench.subject import FIGURES, Row, add_rows, baselines
 from penumbra_engine.bench.table import Table
 from penumbra_engine.bench.true_shot import TrueShot, find_shots, read_layer
 from penumbra_engine.errors import UsageError
-from penumbra_engine.files import write_atomically
 
 _PROTOCOL = (
     "Rendered shots, each object's own alpha as written against the truth: mean absolute error of whole frames (times "
@@ -46,9 +45,7 @@ def bench_trimap(
             tell(f"{shot.name}: baselines")
             for index, name in enumerate(shot.names):
                 rows += baselines(shot, index, truths[name])
-            add_rows(table, shot, rows, truths)
-            if out:
-                write_atomically(folder / "sheet.png", sheet(shot, rows, truths))
+            add_rows(table, shot, rows, truths, folder if out else None)
     if not installed():
         table.notes.append(ABSENT)
     return [table]
