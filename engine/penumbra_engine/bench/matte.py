@@ -20,8 +20,9 @@ _PROTOCOL = (
     "Shots with truth, the true mattes of a few frames given as keyframes; all frames judged, keyed too. An object's "
     "own alpha as written against the truth: mean absolute error of whole frames (times 1000), on its soft edge (true "
     "alpha .02 to .98) and inside; dtSSD: mean over steps, times 100; Grad: sum over 1000, mean over frames. Seconds: "
-    "cold, in one process, after start-up; they stand with the first object of a solve."
+    "cold, in one process, after start-up, of all processors and by the clock; with the first object of a solve."
 )
+_COLUMNS = ("shot", "subject", "method", "frames", *FIGURES, "grad", "cpu_seconds", "seconds")
 
 #: A way to get mattes: a job of the shot and a cache for it, progress yielded, files written.
 Method = Callable[[MatteJob, Path], Generator[Progress, None, Result]]
@@ -40,7 +41,7 @@ def bench_mattes(
 
     steps: of training, 0 for the usual number. tell: hears what is being done. Raises what the solver raises.
     """
-    table = Table("Matte", _PROTOCOL, ("shot", "subject", "method", "frames", *FIGURES, "grad", "seconds"))
+    table = Table("Matte", _PROTOCOL, _COLUMNS)
     for shot in shots:
         truths = {name: shot.alpha(index) for index, name in enumerate(shot.names)}
         rows: list[Row] = []
@@ -68,15 +69,18 @@ def _solved(
     rows: list[Row] = []
     for of in shot.names:
         files = Files.parse(str(out / of / f"{of}.####.exr"), "--out")
-        seconds = None if rows else cost.total
-        rows.append(Row(of, name, shot.frames, read_stack(files, shot.frames, read_alpha), seconds))
+        alpha = read_stack(files, shot.frames, read_alpha)
+        if rows:
+            rows.append(Row(of, name, shot.frames, alpha))
+        else:
+            rows.append(Row(of, name, shot.frames, alpha, cost.total, {"cpu_seconds": cost.cpu_total}))
     return rows, result.warnings
 
 
 def _with_gradient(row: Row, truths: Mapping[str, np.ndarray]) -> Row:
     pairs = zip(row.alpha[:, 0], truths[row.subject][:, 0], strict=True)
     grad = float(np.mean([gradient_error(ours, true).sum() / 1000 for ours, true in pairs]))
-    return Row(row.subject, row.method, row.frames, row.alpha, row.seconds, {"grad": grad})
+    return Row(row.subject, row.method, row.frames, row.alpha, row.seconds, {**row.scores, "grad": grad})
 
 
 def _worst(shot: TrueShot, rows: list[Row], truths: Mapping[str, np.ndarray]) -> int:

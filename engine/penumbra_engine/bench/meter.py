@@ -19,14 +19,20 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 @dataclass
 class Cost:
-    """seconds and peak_mb by stage, in the order in which they ran; peaks are of the process' resident memory."""
+    """seconds, processor seconds of all threads, and peak_mb by stage, in the order in which they ran; peaks are of the
+    process' resident memory."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    cpu_seconds: dict[str, float] = field(default_factory=dict)
     peak_mb: dict[str, float] = field(default_factory=dict)
 
     @property
     def total(self) -> float:
         return sum(self.seconds.values())
+
+    @property
+    def cpu_total(self) -> float:
+        return sum(self.cpu_seconds.values())
 
     @property
     def peak(self) -> float:
@@ -38,21 +44,22 @@ class Meter:
 
     def __init__(self) -> None:
         self.cost = Cost()
-        self._stage, self._began = "", time.monotonic()
+        self._stage, self._began, self._cpu_began = "", time.monotonic(), time.process_time()
 
     def stage(self, name: str) -> None:
         """Go on to a stage; the one that is measured already goes on."""
         if name != self._stage:
             self.end()
-            self._stage, self._began = name, time.monotonic()
+            self._stage, self._began, self._cpu_began = name, time.monotonic(), time.process_time()
             with suppress(OSError):  # where the system has no such thing, a peak is the highest so far
                 _RESET.write_text("5")
 
     def end(self) -> Cost:
         """Close the last stage and give the cost of all."""
         if self._stage:
-            spent = time.monotonic() - self._began
+            spent, cpu = time.monotonic() - self._began, time.process_time() - self._cpu_began
             self.cost.seconds[self._stage] = self.cost.seconds.get(self._stage, 0.0) + spent
+            self.cost.cpu_seconds[self._stage] = self.cost.cpu_seconds.get(self._stage, 0.0) + cpu
             self.cost.peak_mb[self._stage] = max(self.cost.peak_mb.get(self._stage, 0.0), _peak_mb())
             self._stage = ""
         return self.cost

@@ -119,18 +119,23 @@ def matte(
     shots: Shots = "",
     dancer: Annotated[str, typer.Option(metavar="DIR", help="Footage of a keyed dancer: rgba and plates.")] = "",
     steps: Annotated[int, typer.Option(metavar="N", help="Of training; 0 takes the usual number.")] = 0,
+    next_keyframe: Annotated[
+        bool, typer.Option("--next-keyframe", help="Is the suggested next keyframe worth more than one at random?")
+    ] = False,
     only: Only = "",
     out: Out = "",
     as_json: AsJson = False,
 ) -> None:
     """Mattes learned from a few true keyframes on every shot of a folder, beside two baselines.
 
-    Without a folder it is the small shot that comes with the sources.
+    Without a folder it is the small shot that comes with the sources. --next-keyframe keys the suggested frame and five
+    random ones instead.
 
     Example: penumbra bench matte --shots shots --only pan_pair --out /tmp/bench
     """
     from penumbra_engine.bench.dancer import PHOTOGRAPH, compose_dancer
     from penumbra_engine.bench.matte import bench_mattes
+    from penumbra_engine.bench.next_keyframe import bench_next_keyframe
     from penumbra_engine.bench.true_shot import TrueShot, find_shots
 
     with stdout_for_messages(), tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
@@ -138,8 +143,11 @@ def matte(
         if dancer:
             compose_dancer(Path(dancer), PHOTOGRAPH, Path(temporary) / "dancer")
             chosen.append(TrueShot.open(Path(temporary) / "dancer"))
-        table = bench_mattes(chosen, Path(out) if out else None, steps, tell)
-    show_tables("matte", [table], out, as_json)
+        if next_keyframe:
+            table = bench_next_keyframe(chosen, steps, tell=tell)
+        else:
+            table = bench_mattes(chosen, Path(out) if out else None, steps, tell)
+    show_tables("next_keyframe" if next_keyframe else "matte", [table], out, as_json)
 
 
 @app.command()

@@ -1,5 +1,7 @@
 """A small U-Net that learns the mattes of one shot from a few of its frames."""
 
+from typing import cast
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,27 @@ def _block(inputs: int, outputs: int) -> nn.Sequential:
     )
 
 
+class _Decoder(nn.Module):
+    """One step up. A convolution over coarse features, enlarged, beside fine ones is the sum of one over each; that
+    over the coarse ones is taken before they are enlarged, where it costs a quarter."""
+
+    def __init__(self, coarse: int, fine: int) -> None:
+        super().__init__()
+        self.coarse = nn.Conv2d(coarse, fine, 3, padding=1, bias=False)
+        self.fine = nn.Conv2d(fine, fine, 3, padding=1, bias=False)
+        self.rest = nn.Sequential(
+            nn.BatchNorm2d(fine),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(fine, fine, 3, padding=1, bias=False),
+            nn.BatchNorm2d(fine),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        enlarged = F.interpolate(self.coarse(coarse), fine.shape[-2:], mode="bilinear", align_corners=False)
+        return cast(Tensor, self.rest(enlarged + self.fine(fine)))
+
+
 class SmallMatte(nn.Module):
     """N x 6 x H x W to one matte for each object, N x objects x H x W in [0, 1] (a U-Net, Ronneberger et al. 2015).
 
@@ -30,7 +53,7 @@ class SmallMatte(nn.Module):
         super().__init__()
         self.encoders = nn.ModuleList(_block(a, b) for a, b in zip((CHANNELS, *widths[:-1]), widths, strict=True))
         self.decoders = nn.ModuleList(
-            _block(a + b, b) for a, b in zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True)
+            _Decoder(a, b) for a, b in zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True)
         )
         self.head = nn.Conv2d(widths[0], objects, 1)
 
@@ -42,7 +65,5 @@ class SmallMatte(nn.Module):
             feature = F.avg_pool2d(skips[-1], 2, ceil_mode=True)
         feature = skips.pop()
         for decoder in self.decoders:
-            skip = skips.pop()
-            feature = F.interpolate(feature, skip.shape[-2:], mode="bilinear", align_corners=False)
-            feature = decoder(torch.cat([feature, skip], 1))
+            feature = decoder(feature, skips.pop())
         return torch.sigmoid(self.head(feature) + _PRIOR)
