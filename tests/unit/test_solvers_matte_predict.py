@@ -1,10 +1,52 @@
-"""A picture that is looked at in bands gives the mattes of the whole."""
+"""A picture that is looked at in bands gives the mattes of the whole; a matte is doubted where the network wavered."""
 
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 
+from penumbra_engine.cache import Store
 from penumbra_engine.models.small_matte import CHANNELS, SmallMatte
 from penumbra_engine.solvers.matte import predict
+from penumbra_engine.solvers.matte.train import Learned
+
+
+class Fixed(nn.Module):
+    """Sees an object in the rows from `top` on, whatever it is shown."""
+
+    def __init__(self, top: int) -> None:
+        super().__init__()
+        self.top = top
+
+    def forward(self, seen: Tensor) -> Tensor:
+        matte = torch.zeros_like(seen[:, :1])
+        matte[..., self.top :, :] = 1
+        return matte
+
+
+def test_a_matte_is_doubted_where_the_network_changed_its_mind_and_never_where_it_was_given(tmp_path: Path) -> None:
+    given = np.eye(32, dtype=np.float32)
+    keyframes = SimpleNamespace(frames=lambda name: [0], matte=lambda name, index: given)
+    scene = SimpleNamespace(names=("fox",), keyframes=keyframes, whole=lambda index: torch.zeros(CHANNELS, 32, 32))
+    shot = SimpleNamespace(frames=(1001, 1002), height=32, width=32)
+    learned = Learned(Fixed(16), Fixed(20), "key", 0.0, 1)
+    steps = predict.matte_frames(cast(Any, shot), cast(Any, scene), learned, Store(tmp_path))
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            mattes = end.value
+            break
+    assert (mattes.mattes[0][0] == given).all() and mattes.doubt[0] == 0
+    assert mattes.mattes[1][0, 15:17, 0].tolist() == [0, 1]
+    confidence = mattes.confidence[1][0]
+    assert (confidence[:13] == 1).all() and (confidence[23:] == 1).all()
+    assert confidence[17:19].max() < 0.25
+    assert mattes.doubt[1] == pytest.approx(4 / 32, rel=0.05)
 
 
 @pytest.mark.parametrize("height", [100, 320, 333])

@@ -17,7 +17,6 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
 _SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
 _BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them; multiples of 16
-_SHOTS = (0.8, 1.25)  # exposures under which the matte should stay as it is
 
 
 @dataclass(frozen=True)
@@ -39,13 +38,13 @@ def matte_frames(shot: Shot, scene: Scene, learned: Learned, store: Store) -> St
             confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
             doubt = np.zeros(count)
             for index in range(count):
-                found, spread = _found(learned.network, scene, index)
+                found, doubts = _found(learned, scene, index)
                 for k, name in enumerate(scene.names):
                     if index in scene.keyframes.frames(name):
-                        found[k], spread[k] = scene.keyframes.matte(name, index), 0
+                        found[k], doubts[k] = scene.keyframes.matte(name, index), 0
                 mattes[index] = found
-                confidence[index] = 1 - spread.max(0, keepdims=True)
-                doubt[index] = spread.mean()
+                confidence[index] = 1 - doubts.max(0, keepdims=True)
+                doubt[index] = doubts.mean()
                 yield index, count
             entry.save("doubt", doubt=doubt)
             entry.finish()
@@ -73,10 +72,11 @@ def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:
     return torch.cat(parts, 1)
 
 
-def _found(network: nn.Module, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mattes of a frame, and how much they hang on what should not matter, objects x H x W both: the spread over the
-    picture as it is, darker and mirrored."""
+def _found(learned: Learned, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Mattes of a frame, and how far they can be doubted, objects x H x W both: by how much the last part of the
+    training still changed them. Where two that learned the same disagree, one is wrong (a committee, Seung et al. 1992;
+    out of one training, Huang et al. 2017)."""
     seen = scene.whole(index)
-    views = [predict(network, seen), predict(network, seen * _SHOTS[0]), predict(network, seen.flip(-1))[..., ::-1]]
-    spread = np.stack([cv2.blur(plane, (5, 5)) for plane in np.ptp(np.stack(views), axis=0)])
-    return views[0], spread.clip(0, 1)
+    found = predict(learned.network, seen)
+    changed = np.abs(found - predict(learned.earlier, seen))
+    return found, np.stack([cv2.blur(plane, (5, 5)) for plane in changed]).clip(0, 1)

@@ -1,6 +1,7 @@
 """Student: what learns the mattes of a shot, and how fast."""
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import cast
 
@@ -47,7 +48,7 @@ SMALL = Student("small", _small, steps=800, rate=3e-3)
 def tuned(weights: Loaded, ratio: float) -> Student:
     """The user's weights of Robust Video Matting, to be tuned to a shot. ratio: at which its encoder will see it."""
     network = cast(RobustVideoMatting, weights.network)
-    return Student(weights.sha256, lambda objects: Shown(network, ratio), 300, 1e-4, held=True, scale=1 / ratio)
+    return Student(weights.sha256, lambda objects: Shown(deepcopy(network), ratio), 300, 1e-4, True, 1 / ratio)
 
 
 class Shown(nn.Module):

@@ -43,9 +43,11 @@ class Plan:
 
 @dataclass(frozen=True)
 class Learned:
-    """network: in evaluation mode. key: of the training. loss: at the end. steps: how many it took."""
+    """network: in evaluation mode. earlier: as it was before the last part of its training, with which it should agree;
+    of a sketch the same. key: of the training. loss: at the end. steps: how many it took."""
 
     network: nn.Module
+    earlier: nn.Module
     key: str
     loss: float
     steps: int
@@ -83,7 +85,7 @@ def sketch_matte(scene: Scene, plan: Plan, preview: Preview, store: Store) -> St
             loss = yield from part.run(Schedule(plan.sketch, plan.student.rate, plan.seed))
             _keep(network, entry, {"loss": loss})
         _take(network, entry, "network")
-        return Learned(network.eval(), entry.path.name, entry.meta["loss"], plan.sketch)
+        return Learned(network.eval(), network, entry.path.name, entry.meta["loss"], plan.sketch)
 
 
 def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, store: Store) -> Steps[Learned]:
@@ -100,14 +102,17 @@ def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, sto
                     loss = yield from part.run(Schedule(plan.main, rate, plan.seed + 1))
                     _keep(network, first, {"loss": loss, "steps": part.done})
                 _take(network, first, "network")
+            _save(network, entry, "earlier")
             part = _Part(network, plan, scene, entry, preview, (plan.main, total), held=True)
             loss = yield from part.run(Schedule(plan.settle, rate / 3, plan.seed + 2))
             _take(network, entry, "best")
             steps = plan.sketch + first.meta["steps"] + part.done
             _keep(network, entry, {"parent": plan.parent, "loss": loss, "steps": steps})
         _lineage(scene, plan.student, store).record(plan.inputs, plan.parent, entry.path.name)
+        earlier = plan.student.network(len(scene.names), plan.seed)
         _take(network, entry, "network")
-        return Learned(network.eval(), entry.path.name, entry.meta["loss"], entry.meta["steps"])
+        _take(earlier, entry, "earlier")
+        return Learned(network.eval(), earlier.eval(), entry.path.name, entry.meta["loss"], entry.meta["steps"])
 
 
 class _Part:
@@ -165,8 +170,12 @@ def _lineage(scene: Scene, student: Student, store: Store) -> Lineage:
 
 
 def _keep(network: nn.Module, entry: Entry, meta: dict[str, object]) -> None:
-    entry.save("network", **{name: value.numpy() for name, value in network.state_dict().items()})
+    _save(network, entry, "network")
     entry.finish(meta)
+
+
+def _save(network: nn.Module, entry: Entry, name: str) -> None:
+    entry.save(name, **{key: value.numpy() for key, value in network.state_dict().items()})
 
 
 def _take(network: nn.Module, entry: Entry, name: str) -> None:
