@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import disturbance, masked_median, mean_of_clean, slope, undisturbed
+from penumbra_engine.imaging.background import (
+    disturbance,
+    masked_median,
+    mean_of_clean,
+    slope,
+    undisturbed,
+    unevenness,
+)
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.warp import warp
 
@@ -104,6 +111,25 @@ def test_an_edge_out_of_place_within_tolerance_is_no_disturbance(radius: int) ->
     strict = disturbance(moved[None], edge[None], NOISE, torch.zeros(HEIGHT, WIDTH), radius)
     lenient = disturbance(moved[None], edge[None], NOISE, torch.full((HEIGHT, WIDTH), 0.3), radius)
     assert strict.max() > 5 and lenient.max() < 2.5
+
+
+def test_a_faint_shadow_on_a_rough_wall_shows_over_a_wide_part() -> None:
+    wall = 0.3 + 0.2 * torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(5))
+    shaded = wall.clone()
+    shaded[..., 20:] *= 0.94
+    found = disturbance(noisy(shaded)[None], wall[None], NOISE, torch.full((40, 40), 0.3), 5)[0]
+    assert found[12:-12, 26:34].median() > 3 and found[12:-12, 6:14].max() < 1.5
+
+
+def test_unevenness_is_what_wide_parts_differ_by() -> None:
+    wall = torch.full((3, 64, 64), 0.4)
+    half = torch.ones(64, 64, dtype=torch.bool)
+    half[:, :20] = False
+    tinted = wall * (1 + 0.01 * torch.linspace(-1, 1, 64)[:, None])
+    assert unevenness([(noisy(wall), wall, half)], NOISE) == pytest.approx(0.004)
+    assert unevenness([(noisy(tinted), wall, half)], NOISE) == pytest.approx(0.0058, abs=0.001)  # 0.8 % by 1.28
+    assert unevenness([(noisy(1.2 * wall), wall, half)], NOISE) == 0.015
+    assert unevenness([(wall, wall, ~half & half)], NOISE) == 0.015  # nothing was seen
 
 
 def test_slope_of_a_ramp_is_its_step() -> None:

@@ -51,3 +51,9 @@ def test_parts_with_a_seed_are_kept_whole() -> None:
 def test_no_part_without_seed_or_shape() -> None:
     assert not components_over(point(), np.zeros((11, 13), bool)).any()
     assert not components_over(np.zeros((11, 13), bool), np.ones((11, 13), bool)).any()
+
+
+def test_a_part_is_kept_where_a_third_of_its_seed_is_trusted() -> None:
+    shape = np.array([[True] * 3 + [False] + [True] * 4])
+    trusted = np.array([[True, False, False, False, True, False, False, False]])
+    assert components_over(shape, shape, trusted).tolist() == [[True] * 3 + [False] * 5]

@@ -5,7 +5,7 @@ import torch
 
 from penumbra_engine.imaging.carried_depth import agreement, carry
 from penumbra_engine.imaging.pinhole import Cameras
-from penumbra_engine.imaging.plane_sweep import Match, best_depth, smooth, sweep
+from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, smooth, sweep
 
 HEIGHT, WIDTH, FOCAL, COUNT = 48, 80, 50.0, 9
 FAR, NEAR = 0.1, 0.2  # inverse depths
@@ -60,3 +60,10 @@ def test_depth_behind_an_object_is_carried_in_with_the_occluder_in_front() -> No
     assert carried[20, 28].item() == pytest.approx(FAR, abs=1e-3)
     assert carried[20, 40].item() == pytest.approx(NEAR, abs=1e-3)
     assert agreement(wrong, hidden, view, rays, 4, others, 0.01)[20, 28] == 0  # a wrong depth is confirmed by none
+
+
+def test_depth_breaks_beside_a_step_and_not_on_a_slope() -> None:
+    ground = (0.1 + 0.01 * torch.arange(12.0)).expand(8, 12).clone()
+    assert not breaks(ground, 0.005)[:, 1:-1].any()
+    ground[:, 6:] += 0.1
+    assert breaks(ground, 0.005)[:, 1:-1].any(0).nonzero().flatten().tolist() == [4, 5]

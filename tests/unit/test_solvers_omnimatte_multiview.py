@@ -20,6 +20,7 @@ from penumbra_engine.solvers.plates import Plates
 
 COUNT, HEIGHT, WIDTH = 16, 40, 72
 FAR, NEAR = 0.1, 0.2  # inverse depths: the wall moves by 1 px a frame, the post by 2
+HANGING = 0.15
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
     with Store(folder).entry("shot") as entry:
         plate = entry.create_stack("plate", (COUNT, 3, HEIGHT, WIDTH))
         masks = entry.create_stack("masks", (COUNT, 1, HEIGHT, WIDTH), np.uint8)
+        measured = entry.create_stack("measured", (COUNT, 2, HEIGHT, WIDTH))
         depth = entry.create_stack("depth", (COUNT, 1, HEIGHT, WIDTH))
         flow = entry.create_stack("flow", (COUNT, 3, HEIGHT, WIDTH))
         for index in range(COUNT):
@@ -44,7 +46,11 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
             picture = np.where(disc, 0.9, np.where(shadow, 0.5, 1) * backgrounds[-1])
             touched.append(disc | shadow)
             plate[index] = (picture + 0.004 * random.standard_normal(picture.shape)).astype(np.float32)
-            masks[index], depth[index] = 255 * disc[None].astype(np.uint8), np.where(post, NEAR, FAR)[None].astype("f4")
+            masks[index] = 255 * disc[None].astype(np.uint8)
+            # Its outline moves over the wall, so that it is matched as if it hung before it.
+            outline = shadow & (x > 13 + 3 * index)
+            matched = np.where(outline, HANGING, np.where(post, NEAR, FAR)).astype(np.float32)
+            measured[index], depth[index] = np.stack([matched, ~disc]), matched[None]
     pose = torch.eye(3, 4, dtype=torch.float64).repeat(COUNT, 1, 1)
     pose[:, 0, 3] = -0.2 * torch.arange(COUNT)
     view = Cameras(pose, 50.0, ((WIDTH - 1) / 2, (HEIGHT - 1) / 2), 0.0)
@@ -57,7 +63,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
         Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int)),
         Flow("flow", flow),
         Store(folder),
-        Geometry("geometry", "", view, depth, np.full(COUNT, 0.01)),
+        Geometry("geometry", "", view, depth, np.full(COUNT, 0.01), measured),
     )
     while True:
         try:
@@ -82,6 +88,12 @@ def test_a_post_in_front_of_an_object_stays_in_the_background(solved: tuple[Canv
     behind = canvas.background(index).numpy()[:, 9:16, 35:37]
     assert np.abs(behind - truth[index][:, 9:16, 35:37]).max() < 0.05
     assert (canvas.seen(index).numpy()[9:16, 35:37] > 0.5).all()
+
+
+def test_beside_a_post_depth_is_not_sure(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+    sure = solved[0].sure(4)  # the post at 42 to 45
+    assert sure is not None
+    assert not sure[:, 38:50].any() and sure[2:-2, 56:].all()
 
 
 def test_an_untouched_frame_fits_its_background_to_the_noise(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:

@@ -1,5 +1,7 @@
 """What a pixel looks like when nothing is in front of it, from samples over time of which many are disturbed."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -9,8 +11,12 @@ from penumbra_engine.imaging.noise import Noise
 _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
 _MIN_SAMPLES = 4
-_BACKGROUND_ERROR = 0.004  # relative: quantisation and drift that no averaging takes out
-_VIGNETTE = 0.015  # relative: what the corners of a lens take away, seen as soon as the camera turns
+UNEVEN = (0.004, 0.015)  # relative: how much too bright or dark a background is over wide parts, at least and at most
+_BROAD = 10  # px, the radius of a wide part
+_MOSTLY = 0.9  # of a wide part: what has to be seen of it
+_WITHIN = 0.8  # of all wide parts: effects, which differ more, cover less than the rest
+_AT = 1.2816  # standard deviations that so many lie within
+_ALIKE = 9  # px, over which what resampling does to one pixel it does to its neighbours too
 
 
 def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
@@ -49,7 +55,7 @@ def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: f
     """
     valid = weight > 0
     median = masked_median(samples, valid)
-    error = (tolerance * slope(median[None])[0]).square() + (_VIGNETTE * median).square()
+    error = (tolerance * slope(median[None])[0]).square() + (UNEVEN[1] * median).square()
     variance = noise.variance(median)
     mean = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-6)
     deviation = box(((samples - median).square() / (variance + error)).mean(1, keepdim=True), 1)[:, 0]
@@ -99,19 +105,48 @@ def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:
     return torch.where(count >= _MIN_SAMPLES, mean, fallback)
 
 
-def disturbance(picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, radius: int = 2) -> Tensor:
+def unevenness(seen: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise) -> float:
+    """By what share backgrounds are too bright or dark over wide parts: corners of a lens, drifting light, rounding.
+
+    seen: (picture, background, apart) of some frames, C x H x W both, apart H x W bool: where nothing is known to hide
+    the background. It is the spread of means over 21 x 21 pixels beyond the noise, without the largest fifth.
+    """
+    found, expected = [], []
+    for picture, background, apart in seen:
+        share = box(apart[None, None].float(), _BROAD)[0, 0]
+        told = torch.zeros_like(apart)
+        told[::_BROAD, ::_BROAD] = share[::_BROAD, ::_BROAD] > _MOSTLY
+        difference, light, variance = (
+            (box((part * apart)[None], _BROAD)[0] / share.clamp(min=_MOSTLY))[:, told]
+            for part in (picture - background, background, noise.variance(background))
+        )
+        found.append((difference / light.clamp(min=1e-3)).abs().flatten())
+        expected.append((variance / (2 * _BROAD + 1) ** 2 / light.clamp(min=1e-3).square()).flatten())
+    if not sum(f.numel() for f in found):
+        return UNEVEN[1]
+    spread = float(torch.cat(found).quantile(_WITHIN)) / _AT
+    beyond = max(0.0, spread**2 - float(torch.cat(expected).mean())) ** 0.5
+    return min(max(beyond, UNEVEN[0]), UNEVEN[1])
+
+
+def disturbance(
+    picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, radius: int = 2, uneven: float = UNEVEN[0]
+) -> Tensor:
     """By how many standard deviations the mean of a picture over a square differs from the background's.
 
     picture, background: N x C x H x W; the result N x H x W, the largest over the channels. tolerance: H x W, what
-    registration may be off by, in pixels; an edge moved by that much is no disturbance.
+    registration may be off by, in pixels; an edge moved by that much is no disturbance. A square moved as a whole
+    changes by the slope of the means; what moves each pixel of it in its own way hardly adds up. uneven: relative, what
+    the background may be too bright or dark by.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
+    count, smooth = (2 * radius + 1) ** 2, box(background, radius)
+    variance = box(noisy, radius) / count + (uneven * smooth).square()
     moves = (tolerance > 0).float()
-    error = _BACKGROUND_ERROR + (_VIGNETTE - _BACKGROUND_ERROR) * moves
-    variance = box(noisy, radius) / (2 * radius + 1) ** 2 + (error * box(background, radius)).square()
     if moves.any():
-        misplaced = box(tolerance * slope(background), radius).square()
-        variance = variance + misplaced + moves * _errs_both_ways(difference, noisy, radius + 1)
+        together = (tolerance * slope(smooth)).square()
+        apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
+        variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 

@@ -11,6 +11,7 @@ from penumbra_engine.imaging.pinhole import Cameras
 
 _TRUNCATED = 0.15  # of an encoded picture: a worse match says no more
 _SMALL, _LARGE = 0.004, 0.05  # what a step of one plane, and any step, between neighbours costs
+_BENT = 3.0  # steps between planes: more than that is no noise
 _LIFT = 1.0  # pictures are lifted by that, so that 0 stands for what is hidden or outside, and matches nothing
 
 
@@ -101,6 +102,15 @@ def sharpen(match: Match, coarse: Tensor, step: float) -> Tensor:
     depth = torch.stack(corners).gather(0, chosen[None])[0]
     below, above = (match.cost(depth + sign * step / 2) for sign in (-1, 1))
     return depth + _vertex(below, here, above) * (step / 2)
+
+
+def breaks(depth: Tensor, step: float) -> Tensor:
+    """Where inverse depth H x W is bent or torn, H x W bool: on a plane its second difference is 0. step: between the
+    planes that it was measured by."""
+    padded = F.pad(depth[None, None], (1, 1, 1, 1), mode="replicate")[0, 0]
+    across = padded[1:-1, :-2] + padded[1:-1, 2:] - 2 * depth
+    down = padded[:-2, 1:-1] + padded[2:, 1:-1] - 2 * depth
+    return torch.maximum(across.abs(), down.abs()) > _BENT * step
 
 
 def _corner(coarse: Tensor, height: int, width: int, dy: int, dx: int) -> Tensor:

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.background import disturbance, slope
-from penumbra_engine.imaging.filters import box, denoise_ratio
-from penumbra_engine.imaging.morphology import components_over, dilate, distance_outside
+from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.filters import denoise_ratio
+from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.state import LIKELY, disturbed
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _SEARCH = {"draft": 3, "standard": 4, "final": 6}  # px, how far alike pixels are looked for
-_CERTAIN, _LIKELY = 5.0, 2.5  # standard deviations of a mean over 5 x 5 and 11 x 11 pixels
 _DARKEST = 1e-3  # a background below this says nothing about transmission
 
 
@@ -69,7 +69,9 @@ def measure_effect(
     exactly an `over` with alpha 1 - min s; what adds light needs alpha (I - B) / (ceiling - B) at least.
     """
     height, width = objects.shape
-    region = _region(picture, background, objects, canvas, index)
+    noise, tolerance, sure = canvas.noise, canvas.tolerance(index), canvas.sure(index)
+    found = disturbed(picture, background, objects, noise, tolerance, canvas.uneven, LIKELY, sure)
+    region = found | dilate(objects, 2)
     transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)
     held = np.argwhere(region)
     if not len(held):
@@ -78,8 +80,8 @@ def measure_effect(
     window = (slice(top, bottom), slice(left, right))
     plate, clean = picture[:, *window][None], background[:, *window][None].clamp(min=_DARKEST)
     ratio = plate / clean
-    misplaced = (canvas.tolerance(index)[window] * slope(clean)).square()
-    variance = (canvas.noise.variance(torch.maximum(plate, clean)) + misplaced) / clean.square()
+    misplaced = (tolerance[window] * slope(clean)).square()
+    variance = (noise.variance(torch.maximum(plate, clean)) + misplaced) / clean.square()
     weight = 1 / variance
     guide = (ratio * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
     smooth = denoise_ratio(ratio, variance, guide, 1 / weight.sum(1, keepdim=True), search)[0]
@@ -90,20 +92,3 @@ def measure_effect(
     transmission[:, *window] = 1 + gate * (smooth - 1)
     alpha[window] = (gate * torch.maximum(darkens, adds)).clamp(0, 1)
     return transmission, alpha
-
-
-def _region(picture: Tensor, background: Tensor, objects: np.ndarray, canvas: Canvas, index: int) -> np.ndarray:
-    """Where there is evidence of an effect, H x W bool: sure somewhere, likely all around it. A faint effect is seen
-    over many pixels only, a narrow one over few, so both are asked."""
-    apart = torch.from_numpy(~objects)
-    # Means over squares that reach into an object would report the object.
-    picture = torch.where(apart, picture, background)
-    share = box(apart[None, None].float(), 2)[0, 0]
-    near, wide = (
-        disturbance(picture[None], background[None], canvas.noise, canvas.tolerance(index), radius)[0]
-        for radius in (2, 5)
-    )
-    near = near / share.clamp(min=0.2)
-    certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
-    likely = ((near > _LIKELY) | (wide > _LIKELY)).numpy()
-    return components_over(likely, certain.numpy()) | dilate(objects, 2)

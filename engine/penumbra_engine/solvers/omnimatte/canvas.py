@@ -1,6 +1,7 @@
 """Canvas: the background behind the objects and their effects, for every frame."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import mean_of_clean, undisturbed
+from penumbra_engine.imaging.background import UNEVEN, mean_of_clean, undisturbed, unevenness
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
@@ -18,7 +19,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours, spread
 from penumbra_engine.solvers.omnimatte.multiview import MultiView
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, margin, mark, misfit_of
@@ -31,7 +32,7 @@ _FELT = 0.01  # relative: a change of exposure below that may be the estimate's 
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
-_NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
+_NOISY, _SWAYS, _JUDGED = 8, 16, 8  # (pairs of) frames that noise, sway and how even the light is are measured on
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -42,7 +43,7 @@ class Canvas:
     background: T x 3 x H x W, or 1 x 3 x H x W when the camera is static. seen: same with one channel, how many clean
     samples a pixel has, of 8, cut to [0, 1]; 0 was never seen and is a guess. gains: T x 3, exposure of each frame over
     the canvas. misfit: T, how far the undisturbed part of each frame lies from its background, in standard deviations
-    of the noise (1 is perfect).
+    of the noise (1 is perfect). uneven: relative, what the background is too bright or dark by over wide parts.
     """
 
     key: str
@@ -52,6 +53,8 @@ class Canvas:
     _background: Stack
     _seen: Stack
     _tolerance: Stack
+    uneven: float = field(default=UNEVEN[1], kw_only=True)
+    _sure: Stack | None = field(default=None, kw_only=True)
 
     @property
     def still(self) -> bool:
@@ -71,6 +74,10 @@ class Canvas:
         """H x W, what registration may be off by in pixels."""
         coarse = torch.from_numpy(self._tolerance[index])[None]
         return F.interpolate(coarse, self._seen.shape[-2:], mode="bilinear", align_corners=False)[0, 0]
+
+    def sure(self, index: int) -> np.ndarray | None:
+        """H x W bool, where the background is not taken from beside an edge of depth; None where no depth was used."""
+        return None if self._sure is None else self._sure[index][0] > 0
 
 
 def build_canvas(
@@ -101,6 +108,8 @@ def build_canvas(
             entry.stack("background"),
             entry.stack("seen"),
             entry.stack("tolerance"),
+            uneven=meta["uneven"],
+            _sure=entry.stack("sure") if entry.has("sure") else None,
         )
 
 
@@ -143,9 +152,10 @@ class _Flat:
             misfit = yield from self._find_effects(measure=last)
             if not last:
                 yield from self._estimate(samples, first=False)
-        yield from self._write()
+        background = yield from self._write()
+        uneven = self._unevenness(lambda index: torch.from_numpy(background[min(index, len(background) - 1)]))
         self.entry.save("frames", gains=self.gains, misfit=misfit)
-        self.entry.finish({"noise": vars(self.noise)})
+        self.entry.finish({"noise": vars(self.noise), "uneven": uneven})
 
     def _tick(self) -> tuple[int, int]:
         self.done += 1
@@ -279,9 +289,10 @@ class _Flat:
         """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless that is
         all that is wanted, follow its exposure."""
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
+        uneven = self._unevenness(self._from_canvas)
         for index in range(self.count):
             plate, background = self._plate(index), self._from_canvas(index)
-            state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index))
+            state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index), uneven)
             self.state[index] = state[None]
             misfit[index] = misfit_of(state, plate, background, self.noise)
             chosen = torch.from_numpy(state == CLEAN)
@@ -295,20 +306,27 @@ class _Flat:
             self.canvas *= torch.from_numpy(typical).float()[:, None, None]
         return misfit
 
-    def _write(self) -> Steps[None]:
+    def _unevenness(self, background: Callable[[int], Tensor]) -> float:
+        """How uneven the light on a background is, by the clean parts of some frames. background: of a frame."""
+        some = spread(self.count, _JUDGED)
+        clean = (torch.from_numpy(self.state[i][0] == CLEAN) for i in some)
+        return unevenness(zip(map(self._plate, some), map(background, some), clean, strict=True), self.noise)
+
+    def _write(self) -> Steps[Stack]:
         count = 1 if self.static else self.count
         background = self.entry.create_stack("background", (count, 3, self.height, self.width))
         seen = self.entry.create_stack("seen", (count, 1, self.height, self.width))
         if self.static:
             background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
             yield self._tick()
-            return
+            return background
         for index in range(self.count):
             often, _ = warp(
                 self.times[None], torch.from_numpy(self.to_canvas[index]), self.height, self.width, "bilinear"
             )
             background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
             yield self._tick()
+        return background
 
     def _from_neighbours(self, index: int) -> Tensor:
         """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.imaging.carried_depth import agreement, carry
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.pinhole import Cameras
-from penumbra_engine.imaging.plane_sweep import Match, best_depth, sharpen, smooth, sweep
+from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, sharpen, smooth, sweep
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
@@ -29,6 +31,7 @@ _PARALLAX = 0.5  # px: what a homography may leave at the 90th percentile before
 _LEAST_FRAMES, _LEAST_POINTS, _MOST_ERROR = 8, 100, 1.0
 _MAX_SIDE = 640  # depth is measured no finer than this
 _PLANES, _STRIDE, _SOURCES = 64, 3, 8
+_WIDENED = 5  # px of a depth map
 _POLL = 0.2  # seconds
 _CONFIRMING, _AGREE, _CARRYING = 4, 3, 14  # frames on each side; how many must agree
 
@@ -37,19 +40,41 @@ _CONFIRMING, _AGREE, _CARRYING = 4, 3, 14  # frames on each side; how many must 
 class Geometry:
     """cameras: None when the shot was not solved, and why says the reason either way. depth: T x 1 x h x w inverse
     depth of the static scene behind the objects, for cameras scaled to that size. step: T, inverse depth between the
-    planes that each frame was measured by."""
+    planes that each frame was measured by. measured: T x 2 x h x w, the inverse depth matched in each frame and 1 where
+    its neighbours confirm it; depth is made of it."""
 
     key: str
     why: str
     cameras: Cameras | None
     depth: Stack | None
     step: np.ndarray
+    measured: Stack | None = None
 
     def inverse_depth(self, index: int, height: int, width: int) -> Tensor:
         """H x W of a solved shot at any size. Enlarged without blending: between two surfaces there is nothing."""
         assert self.depth is not None
         depth = torch.from_numpy(self.depth[index])[None]
         return F.interpolate(depth, (height, width), mode="nearest-exact")[0, 0]
+
+    def sure(self, index: int, height: int, width: int) -> np.ndarray:
+        """H x W bool, where depth is that of the surface itself: matching widens what lies in front by some pixels."""
+        assert self.depth is not None
+        torn = breaks(torch.from_numpy(self.depth[index][0]), float(self.step[index]))
+        sure = torch.from_numpy(~dilate(torn.numpy(), _WIDENED))[None, None].float()
+        return F.interpolate(sure, (height, width), mode="nearest-exact")[0, 0].numpy() > 0
+
+    def carried(self, lost: np.ndarray) -> Iterator[Tensor]:
+        """Inverse depth h x w of each frame of a solved shot, where it is lost carried in from frames that measured it.
+        lost: T x H x W bool, what a frame shows there is not the static scene."""
+        assert self.cameras is not None and self.measured is not None
+        count, _, height, width = self.measured.shape
+        cameras = self.cameras.scaled(width / lost.shape[2])
+        rays = cameras.rays(height, width)
+        measured = torch.from_numpy(self.measured[:])
+        depth, valid = measured[:, 0], (measured[:, 1] > 0) & ~_small_masks(lost, (height, width))
+        for index in range(count):
+            sources = _around(index, count, _CARRYING)
+            yield carry(depth, valid, cameras, rays, index, sources, float(self.step[index]))
 
 
 def solve_geometry(
@@ -65,7 +90,7 @@ def solve_geometry(
         arrays = entry.load("cameras")
         focal, x, y, radial = arrays["parameters"].tolist()
         cameras = Cameras(torch.from_numpy(arrays["pose"]), focal, (x - 0.5, y - 0.5), radial)
-        return Geometry(entry.key, meta["why"], cameras, entry.stack("depth"), arrays["step"])
+        return Geometry(entry.key, meta["why"], cameras, entry.stack("depth"), arrays["step"], entry.stack("measured"))
 
 
 def _solve(
@@ -174,11 +199,13 @@ def _depth(plates: Plates, hidden: np.ndarray, solved: dict[str, np.ndarray], en
             for t in range(count)
         ]
     )
-    valid &= ~lost
-    stack = entry.create_stack("depth", (count, 1, *size))
+    measured = entry.create_stack("measured", (count, 2, *size))
     for index in range(count):
-        sources = _around(index, count, _CARRYING)
-        stack[index] = carry(depth, valid, cameras, rays, index, sources, float(step[index]))[None].numpy()
+        measured[index] = torch.stack([depth[index], valid[index].float()]).numpy()
+    stack = entry.create_stack("depth", (count, 1, *size))
+    geometry = Geometry("", "", full, None, step, measured)
+    for index, inverse_depth in enumerate(geometry.carried(hidden)):
+        stack[index] = inverse_depth[None].numpy()
         yield count + index, 2 * count
     entry.save("cameras", pose=solved["pose"], parameters=solved["parameters"], step=step)
 

@@ -37,9 +37,14 @@ def measure_exposures(
     return gains if np.abs(gains - 1).max() > _PLAIN else np.ones_like(gains)
 
 
+def spread(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` of `count` frames, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, wanted).round().astype(int)).tolist()
+
+
 def neighbours(count: int, wanted: int, see: See, hidden: Hidden) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Up to `wanted` frames, each with the next one as it sees it, and where both show no object."""
-    for index in np.unique(np.linspace(0, count - 2, wanted).round().astype(int)).tolist():
+    for index in spread(count - 1, wanted):
         other, visible = see(index, index + 1)
         yield see(index, index)[0], other, visible & _apart(hidden, index, index + 1)
 

@@ -1,29 +1,31 @@
 """Multi-view: the background of a travelling camera, fetched for each frame from frames that see the same points."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import undisturbed_near
+from penumbra_engine.imaging.background import undisturbed_near, unevenness
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours, spread
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
-_PASSES = 3
+_STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
-_NOISY = 8  # pairs of frames that the noise is measured on
+_NOISY, _JUDGED = 8, 8  # (pairs of) frames that the noise and how even the light is are measured on
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _APRON = 3  # rows around a band that its pixels look at
 
@@ -39,7 +41,7 @@ class MultiView:
         self.rays = self.cameras.rays(self.height, self.width)
         self.gains = np.ones((self.count, 3))
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
-        self.total, self.done = self.count * (2 * _PASSES + 2), 0
+        self.total, self.done = self.count * _STEPS, 0
 
     def run(self) -> Steps[None]:
         self.gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
@@ -53,16 +55,19 @@ class MultiView:
             self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
             tolerance[index] = np.full((1, 1, 1), _TOLERANCE, np.float32)
             yield self._tick()
-        misfit = np.zeros(self.count)
-        for number in range(_PASSES):
-            for index in range(self.count):
-                self._fuse(index, first=number == 0)
-                yield self._tick()
-            for index in range(self.count):
-                misfit[index] = self._find_effects(index)
-                yield self._tick()
+        yield from self._fuse_all(first=True)
+        if self.geometry.measured is not None:
+            yield from self._find_effects()
+            yield from self._carry_past_effects()
+            yield from self._fuse_all(first=True)
+        yield from self._find_effects()
+        yield from self._fuse_all(first=False)
+        misfit = yield from self._find_effects()
+        sure = self.entry.create_stack("sure", (self.count, 1, self.height, self.width), np.uint8)
+        for index in range(self.count):
+            sure[index] = self.geometry.sure(index, self.height, self.width)[None].astype(np.uint8)
         self.entry.save("frames", gains=self.gains, misfit=misfit)
-        self.entry.finish({"noise": vars(self.noise)})
+        self.entry.finish({"noise": vars(self.noise), "uneven": self._unevenness()})
 
     def _tick(self) -> tuple[int, int]:
         self.done += 1
@@ -74,6 +79,13 @@ class MultiView:
     def _plate(self, index: int) -> Tensor:
         """A frame in the exposure of the middle one."""
         return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
+
+    def _unevenness(self) -> float:
+        """How uneven the light on the backgrounds is, by the clean parts of some frames."""
+        some = spread(self.count, _JUDGED)
+        clean = (torch.from_numpy(self.state[i][0] == CLEAN) for i in some)
+        backgrounds = (torch.from_numpy(self.background[i]) for i in some)
+        return unevenness(zip(map(self._plate, some), backgrounds, clean, strict=True), self.noise)
 
     def _depth(self, index: int) -> Tensor:
         return self.geometry.inverse_depth(index, self.height, self.width)
@@ -98,6 +110,26 @@ class MultiView:
             return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
         ((picture, visible),) = self._fetch(target, [source], slice(0, self.height))
         return picture, visible
+
+    def _carry_past_effects(self) -> Steps[None]:
+        """Depth again, without what was measured on effects: an outline that moves over the ground matches at a depth
+        of its own, and there the ground would be fetched from the wrong places."""
+        reach = margin(self.width)
+        lost = np.stack(
+            [self._masked(index) | dilate(self.state[index][0] == DISTURBED, reach) for index in range(self.count)]
+        )
+        depth: Stack | None = None
+        for index, inverse_depth in enumerate(self.geometry.carried(lost)):
+            if depth is None:
+                depth = self.entry.create_stack("depth", (self.count, 1, *inverse_depth.shape))
+            depth[index] = inverse_depth[None].numpy()
+            yield self._tick()
+        self.geometry = replace(self.geometry, depth=depth)
+
+    def _fuse_all(self, first: bool) -> Steps[None]:
+        for index in range(self.count):
+            self._fuse(index, first)
+            yield self._tick()
 
     def _fuse(self, index: int, first: bool) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
@@ -131,9 +163,13 @@ class MultiView:
         mean = (weight[:, None] * stacked).sum(0) / weight.sum(0).clamp(min=1e-6)
         return torch.where(times > 0, mean, earlier), times
 
-    def _find_effects(self, index: int) -> float:
-        """Mark where a frame differs from its background; by how many standard deviations the rest of it does."""
-        plate, background = self._plate(index), torch.from_numpy(self.background[index])
-        state = mark(self.state[index][0], plate, background, self.noise, self.tolerance)
-        self.state[index] = state[None]
-        return misfit_of(state, plate, background, self.noise)
+    def _find_effects(self) -> Steps[np.ndarray]:
+        """Mark where each frame differs from its background; T, by how many standard deviations the rest of it does."""
+        uneven, misfit = self._unevenness(), np.zeros(self.count)
+        for index in range(self.count):
+            plate, background = self._plate(index), torch.from_numpy(self.background[index])
+            state = mark(self.state[index][0], plate, background, self.noise, self.tolerance, uneven)
+            self.state[index] = state[None]
+            misfit[index] = misfit_of(state, plate, background, self.noise)
+            yield self._tick()
+        return misfit
