@@ -51,13 +51,18 @@ def carry(
         splat.scatter_reduce_(0, (y * width + x)[kept], there[kept], "amax")
         found.append(splat.reshape(height, width))
     candidates = torch.stack(found)
-    support = torch.stack([(alike(candidates, c, step) & (candidates > 0)).sum(0) for c in candidates])
-    support = support * (candidates > 0)
-    trusted = (candidates > 0) & (support >= support.amax(0).clamp(max=3))
-    foremost = torch.where(trusted, candidates, 0.0).amax(0)
-    chosen = torch.where(valid[target], depth[target], foremost)
+    chosen = torch.where(valid[target], depth[target], 0.0)
+    chosen[~valid[target]] = _foremost(candidates[:, ~valid[target]], step)
     # What one frame measures is noisy, and a pixel is fetched from frames far away: the mean of all that agree.
     same = (candidates > 0) & alike(candidates, chosen, step)
     own = valid[target].float()
     mean = (own * depth[target] + torch.where(same, candidates, 0.0).sum(0)) / (own + same.sum(0)).clamp(min=1)
     return fill_smoothly(mean[None], (mean > 0).float())[0]
+
+
+def _foremost(candidates: Tensor, step: float) -> Tensor:
+    """Of S inverse depths at N pixels, 0 for none, the largest that as many as three agree on, or as do on any; N."""
+    support = torch.stack([(alike(candidates, c, step) & (candidates > 0)).sum(0) for c in candidates])
+    support = support * (candidates > 0)
+    trusted = (candidates > 0) & (support >= support.amax(0).clamp(max=3))
+    return torch.where(trusted, candidates, 0.0).amax(0)
