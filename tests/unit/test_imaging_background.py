@@ -11,6 +11,7 @@ from penumbra_engine.imaging.background import (
     slope,
     undisturbed,
     unevenness,
+    unlike_a_shadow,
 )
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.warp import warp
@@ -141,3 +142,14 @@ def test_slope_of_a_step_reaches_two_pixels() -> None:
     step = torch.tensor([0.0, 0, 0, 0, 1, 1, 1, 1]).expand(1, 1, 5, 8)
     expected = torch.tensor([0, 0, 1 / 6, 1 / 3, 1 / 3, 1 / 6, 0, 0]).expand(1, 1, 5, 8)
     torch.testing.assert_close(slope(step), expected)
+
+
+def test_a_shadow_of_any_depth_is_like_the_background_and_an_object_as_dark_is_not(clean: Tensor) -> None:
+    darkness = torch.full((1, HEIGHT, WIDTH), 0.4)
+    darkness[:, :, WIDTH // 2 :] = 0.9
+    shadowed, exact = noisy(clean * darkness, seed=3), torch.zeros(HEIGHT, WIDTH)
+    inside = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    inside[:, WIDTH // 2 - 4 : WIDTH // 2 + 4] = False  # where two depths meet no one depth explains the pixels
+    assert unlike_a_shadow(shadowed, clean, NOISE, exact)[inside].max() < 1.5
+    other = noisy(0.4 * clean.flip(1), seed=4)
+    assert unlike_a_shadow(other, clean, NOISE, exact)[2:-2].median() > 3

@@ -8,7 +8,8 @@ import pytest
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
-from penumbra_engine.solvers.trimap.propagate import propagate
+from penumbra_engine.solvers.trimap.alpha import _at_most_whole
+from penumbra_engine.solvers.trimap.propagate import _fused, propagate
 
 HEIGHT, WIDTH, STEP = 24, 64, 3
 
@@ -68,3 +69,67 @@ def test_a_keyframe_keeps_its_own(tmp_path: Path) -> None:
 
 def test_motion_that_is_not_trusted_leaves_all_unknown(tmp_path: Path) -> None:
     assert (carried(tmp_path, (0,), trust=0)[1:] == 0.5).all()
+
+
+def moving(store: Store, trust: np.ndarray) -> Motion:
+    """Three pixels to the right in every frame; trust: T x H x W."""
+    flow = np.zeros((5, 6, HEIGHT, WIDTH), np.float32)
+    flow[:, 0], flow[:, 3] = STEP, -STEP
+    flow[:, 2], flow[:, 5] = trust, trust
+    return Motion("m", stack(store, "flow", flow))
+
+
+def test_what_two_keyframes_say_is_weighed_by_the_trust_in_the_way_from_each(tmp_path: Path) -> None:
+    trust = np.ones((5, HEIGHT, WIDTH), np.float32)
+    store = Store(tmp_path)
+    motion = moving(store, trust)
+    into = store.entry("planes").create_stack("planes", (5, 3, HEIGHT, WIDTH))
+    ones, nothing = np.ones((1, HEIGHT, WIDTH), np.float32), np.zeros((1, HEIGHT, WIDTH), np.float32)
+    for _ in motion.bring({0: ones, 4: nothing}, into, 1):
+        pass
+    assert (into[0][1] == 1).all() and (into[4][1] == 0).all()
+    assert np.allclose(into[1][1], 0.8 / (0.8 + 0.8**3), atol=1e-4), "one step of trust .8 against three"
+    assert (np.stack([into[index][0] for index in range(5)]) == 0).all(), "other planes are left alone"
+
+
+def test_motion_that_is_not_trusted_at_all_weighs_both_sides_alike(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    motion = moving(store, np.zeros((5, HEIGHT, WIDTH), np.float32))
+    into = store.entry("planes").create_stack("planes", (5, 2, HEIGHT, WIDTH))
+    ones, nothing = np.ones((1, HEIGHT, WIDTH), np.float32), np.zeros((1, HEIGHT, WIDTH), np.float32)
+    for _ in motion.bring({0: ones, 4: nothing}, into, 0):
+        pass
+    assert np.allclose(into[2][0], 0.5) and into[2][1].max() < 1e-4
+
+
+def told(values: list[list[float]]) -> np.ndarray:
+    """Planes of one value each but for a border of nothing, so that every trimap has a background."""
+    planes = np.zeros((*np.shape(values), 20, 20), np.float32)
+    planes[..., 4:-4, 4:-4] = np.array(values)[..., None, None]
+    return planes
+
+
+def middle(found: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
+    return [float(trimap[10, 10]) for trimap, _ in found]
+
+
+def test_what_motion_brings_and_no_background_explains_is_the_object_however_it_looks() -> None:
+    brought, unlike_any_keyframe = told([[0.9, 0.9, 0.01]]), told([0.1, 0.2, 1.0])
+    assert middle(_fused(brought, unlike_any_keyframe)) == [1]
+    assert middle(_fused(brought, told([0.1, 0.2, 0.0]))) == [0], "the background explains it"
+    assert middle(_fused(told([[0.0, 0.0, 0.01]]), unlike_any_keyframe)) == [0], "another thing that moves there"
+
+
+def test_motion_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
+    alike = told([0.5, 0.9, 0.5, 0.9, 1.0])
+    assert middle(_fused(told([[0.9, 0.95, 0.01], [0.0, 0.0, 0.01]]), alike)) == [1, 0]
+    assert middle(_fused(told([[0.0, 0.0, 0.01], [0.9, 0.95, 0.01]]), alike)) == [0, 1]
+    assert middle(_fused(told([[0.5, 0.5, 0.01], [0.5, 0.5, 0.01]]), alike)) == [0.5, 0.5]
+
+
+def test_objects_hide_no_more_than_all_of_what_is_behind() -> None:
+    alpha = np.array([1, 0.75, 0.2], np.float32)[None, :, None].repeat(2, 0)
+    alpha[1, :, 0] = 0.4, 0.75, 0.3
+    unknown = np.array([[[False], [True], [True]], [[True], [True], [True]]])
+    found = _at_most_whole(alpha, unknown)[..., 0]
+    assert np.allclose(found, [[1, 0.5, 0.2], [0, 0.5, 0.3]])

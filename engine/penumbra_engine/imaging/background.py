@@ -17,6 +17,8 @@ _MOSTLY = 0.9  # of a wide part: what has to be seen of it
 _WITHIN = 0.8  # of all wide parts: effects, which differ more, cover less than the rest
 _AT = 1.2816  # standard deviations that so many lie within
 _ALIKE = 9  # px, over which what resampling does to one pixel it does to its neighbours too
+_OTHER_LIGHT = 0.03  # relative: what light of another colour may change besides
+_SHADOW = (0.05, 1.1)  # times the background: what a shadow, or a little more light, leaves of it
 
 
 def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
@@ -148,6 +150,22 @@ def disturbance(
         apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
         variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
+
+
+def unlike_a_shadow(picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor) -> Tensor:
+    """By how many standard deviations a pixel's surroundings differ from the background under the grey shadow that
+    explains them best, root mean square over 5 x 5 pixels. A shadow keeps the pattern of what it falls on and only
+    scales it; an object brings its own.
+
+    picture, background: 3 x H x W. tolerance: H x W, what registration may be off by, in pixels. H x W.
+    """
+    misplaced = tolerance * slope(background[None])[0]
+    variance = noise.variance(torch.maximum(picture, background)) + misplaced.square()
+    variance = variance + (_OTHER_LIGHT * background).square()
+    shadow = box((picture * background / variance).sum(0)[None, None], 2)
+    shadow = (shadow / box((background.square() / variance).sum(0)[None, None], 2).clamp(min=1e-6)).clamp(*_SHADOW)
+    error = (picture - shadow[0] * background).square() / variance
+    return box(error.mean(0)[None, None], 2)[0, 0].sqrt()
 
 
 def _errs_both_ways(difference: Tensor, variance: Tensor, radius: int) -> Tensor:

@@ -43,15 +43,18 @@ class _Decoder(nn.Module):
 
 
 class SmallMatte(nn.Module):
-    """N x 6 x H x W to one matte for each object, N x objects x H x W in [0, 1] (a U-Net, Ronneberger et al. 2015).
+    """N x channels x H x W to one matte for each object, N x objects x H x W in [0, 1] (a U-Net, Ronneberger et al.
+    2015).
 
-    The six channels are the picture, encoded, in [0, 1], and the picture less the background, encoded both; zeros where
-    no background is known. Any size.
+    The first six channels are the picture, encoded, in [0, 1], and the picture less the background, encoded both; zeros
+    where no background is known. Any size.
     """
 
-    def __init__(self, objects: int = 1, widths: tuple[int, ...] = (16, 24, 40, 64, 96)) -> None:
+    def __init__(
+        self, objects: int = 1, widths: tuple[int, ...] = (16, 24, 40, 64, 96), channels: int = CHANNELS
+    ) -> None:
         super().__init__()
-        self.encoders = nn.ModuleList(_block(a, b) for a, b in zip((CHANNELS, *widths[:-1]), widths, strict=True))
+        self.encoders = nn.ModuleList(_block(a, b) for a, b in zip((channels, *widths[:-1]), widths, strict=True))
         self.decoders = nn.ModuleList(
             _Decoder(a, b) for a, b in zip(reversed(widths[1:]), reversed(widths[:-1]), strict=True)
         )

@@ -7,17 +7,21 @@ from torch import Tensor
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
+from penumbra_engine.imaging.background import unlike_a_shadow
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.motion import Motion, measure_motion
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.geometry import solve_geometry
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _STILL = Noise(1e-5, 1e-4)
+_THERE = 0.45  # of a pixel that motion brings to a frame
 
 
 @dataclass(frozen=True)
@@ -29,11 +33,6 @@ class Background:
     why_not: str
     _canvas: Canvas | None
 
-    @property
-    def still(self) -> bool:
-        """Whether there is one background for all frames: the camera is static."""
-        return self._canvas is not None and self._canvas.still
-
     def read(self, index: int) -> Tensor | None:
         """3 x H x W, scene-linear in the exposure of the frame; None where no background was found."""
         return self._canvas.background(index) if self._canvas else None
@@ -42,12 +41,20 @@ class Background:
         """H x W in [0, 1], 0 where the background is a guess; None where no background was found."""
         return self._canvas.seen(index) if self._canvas else None
 
+    def unlike(self, index: int, picture: Tensor) -> Tensor | None:
+        """H x W, by how many standard deviations the frame (3 x H x W) differs from its background under any shadow;
+        None where no background was found."""
+        if self._canvas is None:
+            return None
+        return unlike_a_shadow(picture, self._canvas.background(index), self.noise, self._canvas.tolerance(index))
+
 
 def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Store) -> Steps[Background]:
-    """The background of every frame. Only keyed frames say where the objects are; elsewhere the colour at which a pixel
-    rests decides."""
-    masks = yield from within((0.0, 0.02), _keyed_masks(shot, keyframes, store))
-    return (yield from within((0.02, 1.0), background_behind(shot, plates, masks, store)))
+    """The background of every frame. Keyframes say where the objects are; to the frames between, motion carries where
+    they may be."""
+    motion = yield from within((0.0, 0.05), measure_motion(plates, store))
+    masks = yield from within((0.05, 0.1), _carried_masks(shot, keyframes, motion, store))
+    return (yield from within((0.1, 1.0), background_behind(shot, plates, masks, store)))
 
 
 def background_behind(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[Background]:
@@ -56,24 +63,29 @@ def background_behind(shot: Shot, plates: Plates, masks: Masks, store: Store) ->
     if len(shot.frames) == 1:
         return Background("", _STILL, "one frame shows no background behind an object", None)
     try:
-        registration = yield from within((0.0, 0.4), register(shot, plates, store))
-        flow = yield from within((0.4, 0.5), estimate_flow(plates, registration, store))
-        canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store))
+        registration = yield from within((0.0, 0.2), register(shot, plates, store))
+        flow = yield from within((0.2, 0.25), estimate_flow(plates, registration, store))
+        geometry = yield from within((0.25, 0.5), solve_geometry(shot, plates, masks, registration, flow, store))
+        canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store, geometry))
     except UnsolvableError as error:
         return Background("", _STILL, str(error), None)
     return Background(canvas.key, canvas.noise, "", canvas)
 
 
-def _keyed_masks(shot: Shot, keyframes: Keyframes, store: Store) -> Steps[Masks]:
-    """The objects where they are known; nothing on all other frames."""
-    with store.entry("keyed_masks", code=code_version(), keyframes=keyframes.key, frames=list(shot.frames)) as entry:
+def _carried_masks(shot: Shot, keyframes: Keyframes, motion: Motion, store: Store) -> Steps[Masks]:
+    """Masks of every object on every frame: on a keyed frame what isn't surely background, elsewhere what motion brings
+    of that from the keyframes before and after."""
+    with store.entry("carried_masks", code=code_version(), keyframes=keyframes.key, motion=motion.key) as entry:
         if not entry.complete:
-            names = keyframes.names
-            stack = entry.create_stack("masks", (len(shot.frames), len(names), shot.height, shot.width), np.uint8)
-            for done, (name, index) in enumerate(keyframes.of):
-                masks = stack[index]
-                masks[names.index(name)] = np.where(keyframes.matte(name, index) > 0, 255, 0)
-                stack[index] = masks
-                yield done, len(keyframes.of)
+            names, count = keyframes.names, len(shot.frames)
+            carried = entry.create_stack("carried", (count, 2 * len(names), shot.height, shot.width))
+            stack = entry.create_stack("masks", (count, len(names), shot.height, shot.width), np.uint8)
+            for k, name in enumerate(names):
+                found = {index: keyframes.matte(name, index) > 0 for index in keyframes.frames(name)}
+                keyed = {index: there[None].astype(np.float32) for index, there in found.items()}
+                for _ in motion.bring(keyed, carried, 2 * k):
+                    yield k, len(names)
+            for index in range(count):
+                stack[index] = np.where(carried[index][::2] > _THERE, 255, 0).astype(np.uint8)
             entry.finish()
         return Masks(entry.key, entry.stack("masks"))

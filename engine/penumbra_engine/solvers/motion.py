@@ -1,5 +1,6 @@
 """Motion: the flow between neighbouring frames, both ways, and how far each can be trusted."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import cv2
@@ -9,6 +10,9 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.flow import dense_flow, round_trip_confidence
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
+
+_FADES = 0.8  # of the trust in what was carried, from a frame to the next
+_BARELY = 1e-6  # trust that counts where there is no other
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,33 @@ class Motion:
         y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
         moved = cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         return moved, trusted
+
+    def bring(self, keyed: Mapping[int, np.ndarray], into: Stack, first: int) -> Iterator[None]:
+        """Fill the planes of a stack from `first` on with what motion brings to each frame from the keyed frames before
+        and after: C planes, the mean of both sides by trust, and the trust. keyed: C x H x W float32 by index."""
+        for step in (1, -1):
+            for index, planes, trust in self._travel(keyed, step):
+                stored = into[index]
+                mine = stored[first : first + len(planes) + 1]
+                trust = trust + _BARELY
+                mine[:-1] = (mine[:-1] * mine[-1] + planes * trust) / (mine[-1] + trust)
+                mine[-1] = np.maximum(mine[-1], trust)
+                into[index] = stored
+                yield
+
+    def _travel(self, keyed: Mapping[int, np.ndarray], step: int) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+        """Planes of the keyed frames along the motion, on every frame that lies ahead of one in the direction of
+        `step`, 1 or -1: its index, the planes, and the trust in them, 1 at the start and less from frame to frame."""
+        count, planes = len(self.flow), np.zeros(0)
+        for index in range(count) if step == 1 else range(count - 1, -1, -1):
+            if index in keyed:
+                planes, trust = keyed[index], np.ones(keyed[index].shape[1:], np.float32)
+            elif planes.size:
+                moved = [self.carry(plane, index - step, index) for plane in (*planes, trust)]
+                planes, trust = np.stack([plane for plane, _ in moved[:-1]]), _FADES * moved[-1][0] * moved[-1][1]
+            else:
+                continue
+            yield index, planes, trust
 
 
 def measure_motion(plates: Plates, store: Store) -> Steps[Motion]:

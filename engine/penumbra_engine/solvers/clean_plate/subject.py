@@ -7,8 +7,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import slope
-from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.background import unlike_a_shadow
 from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
@@ -17,7 +16,6 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _CERTAIN, _LIKELY = 2.5, 1.3  # standard deviations that remain when the best shadow is taken away
-_RELATIVE = 0.03  # what light of another colour may change besides
 _LEAST = 2e-4  # of the picture: a smaller part is dirt
 _GAP = 0.015  # of the width: holes and slits that are closed
 
@@ -49,7 +47,7 @@ def find_subject(shot: Shot, plates: Plates, canvas: Canvas, store: Store) -> St
 def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
     """H x W bool. A shadow keeps the pattern of what it falls on and only scales it; a subject brings its own."""
     background = canvas.background(index)
-    unlike = _unlike_a_shadow(plate, background, canvas, index).numpy()
+    unlike = unlike_a_shadow(plate, background, canvas.noise, canvas.tolerance(index)).numpy()
     shape = components_over(unlike > _LIKELY, unlike > _CERTAIN)
     gap = max(1.0, _GAP * shape.shape[1])
     # Closed in a wider picture: what touches the frame's edge is not eaten from there.
@@ -62,15 +60,3 @@ def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
     sizes = np.bincount(labels.ravel(), minlength=parts + 1)
     sizes[0] = 0
     return (sizes >= max(9, _LEAST * shape.size))[labels]
-
-
-def _unlike_a_shadow(plate: Tensor, background: Tensor, canvas: Canvas, index: int) -> Tensor:
-    """By how many standard deviations each neighbourhood of 5 x 5 pixels differs from the background under the grey
-    shadow that explains it best, H x W."""
-    misplaced = canvas.tolerance(index) * slope(background[None])[0]
-    variance = canvas.noise.variance(torch.maximum(plate, background)) + misplaced.square()
-    variance = variance + (_RELATIVE * background).square()
-    shadow = box((plate * background / variance).sum(0)[None, None], 2)
-    shadow = (shadow / box((background.square() / variance).sum(0)[None, None], 2).clamp(min=1e-6)).clamp(0.05, 1.1)
-    error = (plate - shadow[0] * background).square() / variance
-    return box(error.mean(0)[None, None], 2)[0, 0].sqrt()

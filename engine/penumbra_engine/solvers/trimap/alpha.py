@@ -89,8 +89,8 @@ def solve_alphas(
 
 
 def leans_on_background(solver: str, background: Background | None) -> bool:
-    """Whether alpha is found with the help of the background: not with one that moves, whose edges may be off."""
-    return solver in OVER_BACKGROUND and background is not None and background.still
+    """Whether alpha is found with the help of the background."""
+    return solver in OVER_BACKGROUND and background is not None and not background.why_not
 
 
 def _solver(
@@ -119,6 +119,13 @@ def _as_lit(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
     return background * fill_smoothly((light / full.clamp(min=1e-4)).clamp(0, _BRIGHTEST), seen)
 
 
+def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:
+    """Alphas (names x H x W) that hide no more than all of what is behind: unknown ones share what known ones leave."""
+    soft = np.where(unknown, alpha, 0)
+    room = (1 - np.where(unknown, 0, alpha).sum(0)).clip(0)
+    return np.where(unknown, soft * np.minimum(1, room / np.maximum(soft.sum(0), 1e-6)), alpha).astype(np.float32)
+
+
 def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:
     """Fill `alpha` from `each`; the flicker of both."""
     count, names = len(each), each.shape[1]
@@ -134,7 +141,8 @@ def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack)
                 share = _SHARE * trusted * np.exp(-(((moved - found[k]) / _ALIKE) ** 2))
                 merged[k] += share * moved
                 weight[k] += share
-        alpha[index] = np.where(trimaps.trimaps[index] == 0.5, merged / weight, found)
+        unknown = trimaps.trimaps[index] == 0.5
+        alpha[index] = _at_most_whole(np.where(unknown, merged / weight, found), unknown)
         yield count + index, 2 * count
     for index in range(1, count):
         for k in range(names):

@@ -10,7 +10,7 @@ from torch import Tensor
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.media import Shot
 from penumbra_engine.media.encoding import encode
-from penumbra_engine.models.small_matte import SmallMatte
+from penumbra_engine.models.small_matte import CHANNELS, SmallMatte
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.plates import Plates
@@ -24,13 +24,15 @@ _LEARNING_RATE = 3e-3
 _SIDE, _BATCH = 112, 6  # px and number of the views
 _ON_OBJECT = 0.7  # of the views; the rest look anywhere
 _EXPOSURE = 0.25  # stops
+_SURELY = 6.0  # standard deviations from the background: no shadow, whatever else
 _SMALLEST, _LARGEST = 240, 640  # px of the wider side at which it works; half of the plate between them
 
 
 @dataclass(frozen=True)
 class Likeness:
-    """evidence: T x 2 names x h x w in [0, 1] at the size it works at: for each object how likely a pixel is surely the
-    object, and how likely it is not surely something else. loss: at the end."""
+    """evidence: T x 2 names + 1 x h x w in [0, 1] at the size it works at: for each object how likely a pixel is surely
+    the object, and how likely it is not surely something else; at last how surely no background explains it. loss: at
+    the end."""
 
     key: str
     evidence: Stack
@@ -65,16 +67,17 @@ def learn_likeness(
             views = _Views(shot, plates, keyframes, background)
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                network = SmallMatte(2 * len(keyframes.names), (16, 24, 40, 64))
+                network = SmallMatte(2 * len(keyframes.names), (16, 24, 40, 64), CHANNELS + 1)
             steps = _STEPS[quality]
             total = steps + len(shot.frames)
             training = train(network, lambda r: views.loss(network, r), Schedule(steps, _LEARNING_RATE, seed), entry)
             loss = yield from _counted(training, total)
             views.settle(network)
-            stack = entry.create_stack("evidence", (len(shot.frames), 2 * len(keyframes.names), *views.size))
+            stack = entry.create_stack("evidence", (len(shot.frames), 2 * len(keyframes.names) + 1, *views.size))
             for index in range(len(shot.frames)):
+                seen = views.seen(index)
                 with torch.no_grad():
-                    stack[index] = network(views.seen(index)[None])[0].numpy()
+                    stack[index] = torch.cat([network(seen[None])[0], seen[-1:]]).numpy()
                 yield steps + index, total
             entry.finish({"loss": loss})
         return Likeness(entry.key, entry.stack("evidence"), entry.meta["loss"])
@@ -107,16 +110,24 @@ class _Views:
         self.targets = {index: self._targets(keyframes, index) for index in self.keyed}
 
     def seen(self, index: int) -> Tensor:
-        """The network's input of a frame, 6 x h x w."""
-        plate = self.plates.plate[index].transpose(1, 2, 0)
-        behind = self.background.read(index)
-        clean = plate if behind is None else behind.permute(1, 2, 0).numpy()
-        a, b = (self._encoded(part) for part in (plate, clean))
-        return torch.from_numpy(np.concatenate([a, a - b], 2).transpose(2, 0, 1).astype(np.float32))
+        """The network's input of a frame, 7 x h x w: the picture, the picture less its background, and how surely that
+        is no shadow. From few keyframes colours are learned by heart; what no background explains is an object in any
+        colour."""
+        picture = torch.from_numpy(self.plates.plate[index])
+        behind, unlike = self.background.read(index), self.background.unlike(index, picture)
+        clean = picture if behind is None else behind
+        a, b = (self._encoded(part.permute(1, 2, 0).numpy()) for part in (picture, clean))
+        foreign = np.zeros(self.size, np.float32)
+        if unlike is not None:
+            foreign = self._small((unlike / _SURELY).clamp(max=1).numpy())
+        return torch.from_numpy(np.concatenate([a, a - b, foreign[..., None]], 2).transpose(2, 0, 1).astype(np.float32))
 
     def _encoded(self, picture: np.ndarray) -> np.ndarray:
-        small = cv2.resize(np.ascontiguousarray(picture), self.size[::-1], interpolation=cv2.INTER_AREA)
+        small = self._small(picture)
         return encode(self.shot.space.working_to_lin_rec709(small), self.plates.exposure).clip(0, 1)
+
+    def _small(self, picture: np.ndarray) -> np.ndarray:
+        return np.asarray(cv2.resize(np.ascontiguousarray(picture), self.size[::-1], interpolation=cv2.INTER_AREA))
 
     def _targets(self, keyframes: Keyframes, index: int) -> np.ndarray:
         """Foreground, and all but the background, of each name; h x w x 2 names, NaN where a name isn't keyed."""
@@ -147,12 +158,13 @@ class _Views:
             centre = (columns[at] + random.uniform(-reach, reach), rows[at] + random.uniform(-reach, reach))
         view, size = random_view(centre, self.side, random), (self.side, self.side)
         picture = resampled(self.pictures[index][..., :3], view, size)
-        change = resampled(self.pictures[index][..., 3:], view, size)
+        change = resampled(self.pictures[index][..., 3:6], view, size)
+        foreign = resampled(np.ascontiguousarray(self.pictures[index][..., 6]), view, size)[..., None]
         targets = self.targets[index]
         moved = np.stack([resampled(np.ascontiguousarray(t), view, size) for t in np.moveaxis(targets, 2, 0)])
         gain = np.float32(2 ** random.uniform(-_EXPOSURE, _EXPOSURE))
-        grain = random.normal(0, 0.01, (*size, 6)).astype(np.float32)
-        seen = np.concatenate([picture * gain, change * gain], 2) + grain
+        grain = random.normal(0, 0.01, (*size, 7)).astype(np.float32)
+        seen = np.concatenate([picture * gain, change * gain, foreign], 2) + grain
         if random.random() < 0.5:
             seen, moved = seen[:, ::-1], moved[..., ::-1]
         return np.ascontiguousarray(seen.transpose(2, 0, 1)), np.ascontiguousarray(moved)

@@ -14,8 +14,11 @@ from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.solvers.trimap.likeness import Likeness
 from penumbra_engine.solvers.trimap.regions import regions
 
-_FADES = 0.8  # of the trust in what motion carried, from a frame to the next
-_SURE, _PART = 0.5, 0.8  # probability of a region; of its surest pixel
+_SURE, _PART = 0.7, 0.8  # probability of the foreground; of its surest pixel
+_PERHAPS = 0.5  # probability that a pixel is not surely something else
+_TRUSTED = 0.02  # less trust than that says nothing
+_LOST = 0.1  # of an object that motion brings nowhere near
+_PARTLY = 0.3  # of a pixel: from there on it may be the object's
 _SPECK = 0.0004  # of the picture: a part of the unknown region that touches no foreground and is smaller is none
 
 
@@ -52,17 +55,13 @@ def propagate(
                 yield from _carry_all(keyframes, motion, carried)
             doubt = np.zeros(count)
             for index in range(count):
+                brought = carried[index].reshape(names, 3, *size)
+                found = _apart(_fused(brought, likeness.evidence[index] if likeness else None))
                 for k, name in enumerate(keyframes.names):
-                    by_motion = carried[index][3 * k : 3 * k + 3]
-                    seen = likeness.evidence[index][2 * k : 2 * k + 2] if likeness else None
-                    trimap, sure = _fused(by_motion, seen, size)
                     if (name, index) in keyframes.of:
-                        trimap, sure = regions(keyframes.matte(name, index)), np.ones(size, np.float32)
-                    for stack, value in ((trimaps, trimap), (confidence, sure)):
-                        planes = stack[index]
-                        planes[k] = value
-                        stack[index] = planes
-                    doubt[index] += (1 - sure).mean() / names
+                        found[k] = regions(keyframes.matte(name, index)), np.ones(size, np.float32)
+                trimaps[index], confidence[index] = (np.stack(planes) for planes in zip(*found, strict=True))
+                doubt[index] = (1 - confidence[index]).mean()
                 yield count + index, 2 * count
             entry.save("doubt", doubt=doubt)
             entry.finish()
@@ -71,49 +70,64 @@ def propagate(
 
 def _carry_all(keyframes: Keyframes, motion: Motion, carried: Stack) -> Steps[None]:
     """What motion brings to each frame from the keyframes on both sides: three planes a name: foreground, all but the
-    background, and the trust in them; from two sides, their mean by trust."""
-    count = len(carried)
+    background, and the trust in them."""
+    count, done = len(carried), 0
     for k, name in enumerate(keyframes.names):
-        keyed = keyframes.frames(name)
-        for step in (1, -1):
-            planes = None
-            for index in range(count) if step == 1 else range(count - 1, -1, -1):
-                if index in keyed:
-                    found = regions(keyframes.matte(name, index))
-                    planes = np.stack([found == 1, found > 0, np.ones_like(found)]).astype(np.float32)
-                elif planes is not None:
-                    moved = [motion.carry(plane, index - step, index) for plane in planes]
-                    trusted = moved[0][1]
-                    planes = np.stack([moved[0][0], moved[1][0], _FADES * moved[2][0] * trusted])
-                if planes is not None and index not in keyed:
-                    both = carried[index]
-                    both[3 * k : 3 * k + 3] = _mean_by_trust(both[3 * k : 3 * k + 3], planes)
-                    carried[index] = both
-                yield (index if step == 1 else count - 1 - index) // 2 + (0 if step == 1 else count // 2), 2 * count
+        found = {index: regions(keyframes.matte(name, index)) for index in keyframes.frames(name)}
+        keyed = {index: np.stack([of == 1, of > 0]).astype(np.float32) for index, of in found.items()}
+        for _ in motion.bring(keyed, carried, 3 * k):
+            done += 1
+            yield done // (2 * len(keyframes.names)), 2 * count
 
 
-def _mean_by_trust(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    total = a[2] + b[2]
-    shared = (a[:2] * a[2] + b[:2] * b[2]) / np.maximum(total, 1e-6)
-    return np.concatenate([shared, np.maximum(a[2], b[2])[None]])
+def _fused(brought: np.ndarray, evidence: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Of each object the trimap of one frame and how sure it is, H x W both.
 
-
-def _fused(by_motion: np.ndarray, seen: np.ndarray | None, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """The trimap of one frame and how sure it is, H x W both.
-
-    Motion counts by its trust, likeness by how far from undecided it is. Where nothing speaks, the region is unknown.
+    brought: names x 3 x H x W, what motion brings: foreground, all but the background, trust. evidence: what the
+    likeness says, 2 names + 1 x h x w. Motion counts by its trust, likeness by how far from undecided it is. Where
+    nothing speaks, the region is unknown.
     """
-    inner, outer, trust = by_motion
-    if seen is not None:
-        near, far = (cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in seen)
+    inner, outer, trust = brought[:, 0], brought[:, 1], brought[:, 2]
+    if evidence is not None:
+        seen = np.stack([cv2.resize(plane, inner.shape[:0:-1], interpolation=cv2.INTER_LINEAR) for plane in evidence])
+        near, far = _of_each(seen[:-1:2], seen[1:-1:2], seen[-1], inner, outer)
         decided = np.abs(near + far - 1)  # 1 where it is surely the one or the other
         weight = 0.1 + decided
         total = weight + trust**2
         inner, outer = (near * weight + inner * trust**2) / total, (far * weight + outer * trust**2) / total
-        trust = np.maximum(trust**2, 1)
-    outer = np.where(trust > 0.02, outer, 1)
+        trust = np.ones_like(trust)
+    inner, outer = np.where(trust > _TRUSTED, inner, 0), np.where(trust > _TRUSTED, outer, 1)
+    return [_trimap(*planes) for planes in zip(inner, outer, strict=True)]
+
+
+def _apart(found: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Trimaps of which none has an unknown pixel where another one is sure."""
+    taken = sum((trimap == 1).astype(int) for trimap, _ in found)
+    return [(np.where((trimap != 1) & (taken > 0), 0, trimap).astype(np.float32), sure) for trimap, sure in found]
+
+
+def _of_each(
+    near: np.ndarray, far: np.ndarray, foreign: np.ndarray, inner: np.ndarray, outer: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What is surely each object, and what is not surely something else, names x H x W both.
+
+    near, far: the same as the network says it. foreign: H x W in [0, 1], how surely no background explains a pixel.
+    inner, outer: as motion brings it. Where motion brings an object and no background is, an object is, whether it
+    looks like a keyframe or not. Whose a pixel is, motion and looks say together: crossing objects share colours, and
+    behind each other none is brought along whole.
+    """
+    some_near = np.maximum(near.max(0), foreign * inner.max(0))
+    some_far = np.maximum(far.max(0), foreign * np.minimum(1, 2 * outer.max(0)))
+    whose = (near + far) * (inner + outer + _LOST)
+    share = whose / np.maximum(whose.sum(0), 1e-6)
+    return some_near * share, some_far * np.minimum(1, share / _PARTLY)
+
+
+def _trimap(inner: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """0, 0.5 and 1, and how sure each pixel's region is, H x W both, from how likely a pixel is surely the object, and
+    not surely something else."""
     foreground = components_over(inner > _SURE, inner > _PART) if inner.max() > _PART else inner > _SURE
-    touched = outer > 1 - _SURE
+    touched = outer > _PERHAPS
     # A speck of doubt far from the object is grain, unless it is all there is.
     labels, parts, areas, _ = cv2.connectedComponentsWithStats(touched.astype(np.uint8), connectivity=8)
     small = areas[:, cv2.CC_STAT_AREA] < _SPECK * touched.size
