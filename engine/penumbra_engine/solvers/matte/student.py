@@ -42,7 +42,7 @@ def _small(objects: int) -> nn.Module:
     return network
 
 
-SMALL = Student("small", _small, steps=800, rate=3e-3)
+SMALL = Student("small", _small, steps=600, rate=3e-3)
 
 
 def tuned(weights: Loaded, ratio: float) -> Student:
