@@ -38,6 +38,14 @@ def test_leaves_sway_and_a_shadow_passes() -> None:
     assert found.flatten()[1:].max() == 0
 
 
+def test_a_soft_shadow_that_never_leaves_sways_nothing() -> None:
+    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    random = np.random.default_rng(0)
+    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
+    pictures = [(wall * (0.6 + 0.03 * index)).float() for index in range(12)]
+    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+
+
 def test_a_block_that_objects_hide_tells_nothing() -> None:
     pictures = frames()
     seen = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)

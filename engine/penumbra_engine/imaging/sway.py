@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 
 _LEAST, _MOST = 0.1, 4.0  # px: below that it is noise, and beyond it no edge is told from another
@@ -14,6 +15,8 @@ _STRAY = 2.0  # times what it moves by from frame to frame: how far it gets from
 _OFTEN = 0.25  # of the pairs: what moves on fewer than the rest of them is an object's doing
 _HIDDEN = 0.5  # of the pairs: a block that objects hide on more of them tells nothing
 _SHOWN = 0.25  # of a block: what has to be seen of it
+_LIT = 3  # px around a pixel that light falls on evenly
+_MOVED = 0.5  # of a difference: when a change of light leaves less of it, nothing moved
 
 
 def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: int) -> Tensor:
@@ -21,19 +24,32 @@ def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: in
 
     pairs: (a, b, valid) of neighbouring frames, a and b C x H x W in one exposure, valid H x W bool. It is what the
     difference beyond the noise comes to over the slopes, the lower quarter over the pairs: an object or a shadow that
-    passes changes a block on some frames, leaves in the wind on all.
+    passes changes a block on some frames, leaves in the wind on all. A change of light is none: a soft shadow may lie
+    on a block all the time and change slowly, which dims what is there and moves nothing.
     """
     found = []
     for a, b, valid in pairs:
         light = (a + b) / 2
-        moved = ((a - b).square() - noise.variance(a) - noise.variance(b)).mean(0)
+        expected = noise.variance(a) + noise.variance(b)
+        changed, moved = (
+            (d.square() - expected).mean(0) for d in ((a - b) * valid, _beyond_light((a - b) * valid, light * valid))
+        )
         steep = slope(light[None])[0].square().mean(0)
-        moved, steep, shown = (_blocks(x * valid, block) for x in (moved, steep, torch.ones_like(moved)))
-        found.append(torch.where(shown > _SHOWN, moved / steep.clamp(min=1e-12), torch.nan))
+        changed, moved, steep, shown = (
+            _blocks(x * valid, block) for x in (changed, moved, steep, torch.ones_like(moved))
+        )
+        swayed = torch.where(moved > _MOVED * changed, changed / steep.clamp(min=1e-12), 0.0)
+        found.append(torch.where(shown > _SHOWN, swayed, torch.nan))
     each = torch.stack(found)
     step = torch.nan_to_num(each.nanquantile(_OFTEN, 0)).clamp(min=0).sqrt()
     unsure = each.isnan().float().mean(0) > _HIDDEN
     return torch.where((step < _LEAST) | unsure, 0.0, (_STRAY * step).clamp(max=_MOST))
+
+
+def _beyond_light(difference: Tensor, light: Tensor) -> Tensor:
+    """What a difference holds that no gain of the light around a pixel explains, in least squares. C x H x W."""
+    fit, power = (box(x.mean(0)[None, None], _LIT)[0] for x in (light * difference, light * light))
+    return difference - light * fit / power.clamp(min=1e-12)
 
 
 def _blocks(picture: Tensor, block: int) -> Tensor:

@@ -18,6 +18,7 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _SEARCH = {"draft": 3, "standard": 4, "final": 6}  # px, how far alike pixels are looked for
+_FAINT, _PLAIN = 0.008, 0.02  # alpha: what a background's own error makes of nothing, and what it cannot make
 _DARKEST = 1e-3  # a background below this says nothing about transmission
 
 
@@ -89,6 +90,8 @@ def measure_effect(
     adds = ((smooth - 1) * clean[0] / (ceiling - clean[0]).clamp(min=0.1 * ceiling)).amax(0)
     # The edge of the evidence is no edge of the effect.
     gate = torch.from_numpy(np.clip(1 - distance_outside(region[window]) / 3, 0, 1))
-    transmission[:, *window] = 1 + gate * (smooth - 1)
-    alpha[window] = (gate * torch.maximum(darkens, adds)).clamp(0, 1)
+    least = (gate * torch.maximum(darkens, adds)).clamp(0, 1)
+    felt = ((least - _FAINT) / (_PLAIN - _FAINT)).clamp(0, 1)
+    transmission[:, *window] = 1 + felt * gate * (smooth - 1)
+    alpha[window] = felt * least
     return transmission, alpha

@@ -12,6 +12,7 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import UNEVEN, mean_of_clean, undisturbed, unevenness
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.full_light import full_light
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
@@ -148,10 +149,12 @@ class _Flat:
             yield self._tick()
         samples = yield from self._samples()
         yield from self._estimate(samples, first=True)
-        for last in (p == _PASSES - 1 for p in range(_PASSES)):
-            misfit = yield from self._find_effects(measure=last)
-            if not last:
-                yield from self._estimate(samples, first=False)
+        for _ in range(_PASSES - 1):
+            yield from self._find_effects(measure=False)
+            yield from self._estimate(samples, first=False)
+        if self.static:
+            self._lift()
+        misfit = yield from self._find_effects(measure=True)
         background = yield from self._write()
         uneven = self._unevenness(lambda index: torch.from_numpy(background[min(index, len(background) - 1)]))
         self.entry.save("frames", gains=self.gains, misfit=misfit)
@@ -284,6 +287,12 @@ class _Flat:
             state = torch.from_numpy(self.state[index][0])
             rows.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
         return torch.stack(rows)
+
+    def _lift(self) -> None:
+        """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
+        frames = ((self._plate(t), ~torch.from_numpy(self._masked(t))) for t in range(self.count))
+        gain = full_light(self.canvas, frames, self.noise)
+        self.canvas *= torch.where(self._tolerance(0) > 0, 1.0, gain)
 
     def _find_effects(self, measure: bool) -> Steps[np.ndarray]:
         """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless that is

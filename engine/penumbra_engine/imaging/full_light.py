@@ -1,0 +1,49 @@
+"""The light that a background stands in at its brightest: of the frames that a shadow lies on, the least shadowed."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.background import UNEVEN
+from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.noise import Noise
+
+_RADIUS = 2  # px that light is compared over
+_DEEPEST = 1.2  # logarithm of a change of light: beyond it a sample shows something else
+_SCALED = 3.0  # times the noise: what a gain may leave of a difference
+_SHOWN = 0.3  # of the square: what has to be seen of it
+_TYPICAL = 0.05  # logarithm: what a change of the whole frame's light is less than
+
+
+def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], noise: Noise) -> Tensor:
+    """The gain, H x W and at least 1, from a background to the brightest light that any frame shows it in.
+
+    background: C x H x W scene-linear. frames: (picture C x H x W, seen H x W bool) each. A soft shadow that never
+    quite leaves is in the mean of a pixel's samples, and in the most frequent of them; over a few pixels together the
+    noise is small enough to tell which frame is hardly shadowed. Only a gain counts: a reflection brightens too, but
+    it brings another texture, which no gain explains. What noise alone makes of the brightest is taken off.
+    """
+    brightest = torch.zeros_like(background[0])
+    precision = background.square() / noise.variance(background)
+    for picture, seen in frames:
+        ratio = (picture.clamp(min=1e-4) / background.clamp(min=1e-4)).log()
+        weight = precision * (seen & (ratio.abs() < _DEEPEST))
+        total = _pool(weight)
+        light = _pool(weight * ratio) / total.clamp(min=1e-9)
+        shown = box(seen[None, None].float(), _RADIUS)[0, 0]
+        left = _pool(weight * (ratio - light).square()) / shown.clamp(min=1e-6)
+        scaled = seen & (left < _SCALED) & (shown > _SHOWN)
+        alike = scaled & (light.abs() < _TYPICAL)
+        if not alike.any():
+            continue
+        count = (2 * _RADIUS + 1) ** 2 * len(background)
+        error = (left.clamp(min=1) / (count * total).clamp(min=1) + UNEVEN[0] ** 2).sqrt()
+        gain = light - light[alike].median() - error
+        brightest = torch.where(scaled, torch.maximum(brightest, gain), brightest)
+    return brightest.exp()
+
+
+def _pool(picture: Tensor) -> Tensor:
+    """Mean over the channels and a square. C x H x W; H x W."""
+    return box(picture.mean(0)[None, None], _RADIUS)[0, 0]
