@@ -21,7 +21,8 @@ def noisy(picture: Tensor) -> Tensor:
 def test_one_frame_without_the_shadow_is_enough() -> None:
     shade = torch.ones(HEIGHT, WIDTH)
     shade[:, 20:44] = 0.85  # a shadow that stays, and is gone on the last frame
-    frames = [(noisy(WALL * shade), SEEN)] * 9 + [(noisy(WALL), SEEN)]
+    depths = torch.linspace(1, 1.6, 10)  # it changes all the time
+    frames = [(noisy(WALL * shade ** float(depth)), SEEN) for depth in depths] + [(noisy(WALL), SEEN)]
     gain = full_light(WALL * shade, frames, NOISE)
     inside, outside = gain[8:-8, 26:38], gain[8:-8, :16]
     assert (inside * 0.85 - 1).abs().max() < 0.015
@@ -33,6 +34,13 @@ def test_a_reflection_brightens_and_is_no_light() -> None:
     added[..., :32] = 0
     gain = full_light(WALL, [(noisy(WALL), SEEN)] * 5 + [(noisy(WALL + added), SEEN)] * 5, NOISE)
     assert gain.max() < 1.02
+
+
+def test_light_thrown_for_a_while_is_no_light() -> None:
+    frames = [(noisy(WALL), SEEN)] * 7
+    bright = WALL.clone()
+    bright[..., 20:44] *= 1.1
+    assert full_light(WALL, [*frames, (noisy(bright), SEEN), (noisy(bright), SEEN)], NOISE).max() < 1.005
 
 
 def test_what_objects_hide_gives_no_light() -> None:

@@ -14,6 +14,8 @@ _DEEPEST = 1.2  # logarithm of a change of light: beyond it a sample shows somet
 _SCALED = 3.0  # times the noise: what a gain may leave of a difference
 _SHOWN = 0.3  # of the square: what has to be seen of it
 _TYPICAL = 0.05  # logarithm: what a change of the whole frame's light is less than
+_AT_REST = 0.01  # logarithm: no change of light
+_AT_TIMES, _MOSTLY = 0.4, 0.6  # of the frames: at rest on less than the first it has no rest, on the second it has
 
 
 def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], noise: Noise) -> Tensor:
@@ -22,9 +24,10 @@ def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], nois
     background: C x H x W scene-linear. frames: (picture C x H x W, seen H x W bool) each. A soft shadow that never
     quite leaves is in the mean of a pixel's samples, and in the most frequent of them; over a few pixels together the
     noise is small enough to tell which frame is hardly shadowed. Only a gain counts: a reflection brightens too, but
-    it brings another texture, which no gain explains. What noise alone makes of the brightest is taken off.
+    it brings another texture, which no gain explains. Nor does light count that an object throws for a while on what
+    is at rest in most frames. What noise alone makes of the brightest is taken off.
     """
-    brightest = torch.zeros_like(background[0])
+    brightest, rests, times = (torch.zeros_like(background[0]) for _ in range(3))
     precision = background.square() / noise.variance(background)
     for picture, seen in frames:
         ratio = (picture.clamp(min=1e-4) / background.clamp(min=1e-4)).log()
@@ -39,9 +42,12 @@ def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], nois
             continue
         count = (2 * _RADIUS + 1) ** 2 * len(background)
         error = (left.clamp(min=1) / (count * total).clamp(min=1) + UNEVEN[0] ** 2).sqrt()
-        gain = light - light[alike].median() - error
-        brightest = torch.where(scaled, torch.maximum(brightest, gain), brightest)
-    return brightest.exp()
+        light = light - light[alike].median()
+        brightest = torch.where(scaled, torch.maximum(brightest, light - error), brightest)
+        rests += seen & (light.abs() < _AT_REST)
+        times += seen
+    share = _pool(rests[None]) / _pool(times[None]).clamp(min=1e-6)
+    return (brightest * ((_MOSTLY - share) / (_MOSTLY - _AT_TIMES)).clamp(0, 1)).exp()
 
 
 def _pool(picture: Tensor) -> Tensor:
