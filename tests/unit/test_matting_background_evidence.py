@@ -42,3 +42,15 @@ def test_what_is_no_composite_says_so_and_without_foreground_there_is_no_evidenc
     found = background_evidence(picture, background, variance, unknown, foreground)
     assert found is not None and float(found.misfit) > 100
     assert background_evidence(picture, background, variance, unknown, torch.zeros_like(foreground)) is None
+
+
+def test_a_background_in_shadow_is_no_foreground_where_shadows_are_reckoned_with() -> None:
+    picture, background, unknown, foreground = row([0.0, 1.0], torch.tensor([0.5, 0.35, 0.2]))
+    picture[:, 0, 8] *= 0.6  # as if half of it were of a dark foreground
+    picture[:, 0, :8] = picture[:, 0, 9:] = 0.02
+    variance = torch.full_like(picture[0], 1e-5)
+    without = background_evidence(picture, background, variance, unknown, foreground)
+    found = background_evidence(picture, background, variance, unknown, foreground, shadows=0.2)
+    assert found is not None and without is not None
+    assert float(without.mean[0]) > 0.2 and float(found.mean[0]) < 0.1
+    assert float(found.mean[1]) > 0.9, "what is the foreground stays so"

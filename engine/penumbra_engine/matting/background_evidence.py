@@ -14,6 +14,7 @@ _LEVELS = 17  # alphas that are compared
 _WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
 _TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, in any direction
 _SHADING = 0.3  # the same along its own direction: what is lit more or less
+_DEEPEST = 0.3  # of the light: what a shadow leaves at least
 _LEAST = 1e-8  # variance of a picture without noise
 _AT_ONCE = 16_384  # pixels
 
@@ -28,13 +29,14 @@ class Evidence(NamedTuple):
 
 
 def background_evidence(
-    picture: Tensor, background: Tensor, variance: Tensor, unknown: Tensor, foreground: Tensor
+    picture: Tensor, background: Tensor, variance: Tensor, unknown: Tensor, foreground: Tensor, shadows: float = 0.0
 ) -> Evidence | None:
     """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
 
     picture, background: 3 x H x W, scene-linear, for only there a picture is alpha F + (1 - alpha) B; the background as
     it would be seen, shadows and all. variance: H x W, of picture less background where nothing covers it. unknown,
-    foreground: H x W bool.
+    foreground: H x W bool. shadows: how likely beforehand a pixel shows the background in a shadow of its own, beside 1
+    for all alphas between 0 and 1.
 
     Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
     about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
@@ -51,13 +53,15 @@ def background_evidence(
     _, near = cKDTree(sources.cpu().numpy()).query(where.cpu().numpy(), count, workers=-1)
     candidates = sources[torch.from_numpy(near.reshape(len(where), count)).to(picture.device)]
     parts = [
-        _likelihood(picture, background, variance, pixels, near)
+        _likelihood(picture, background, variance, pixels, near, shadows)
         for pixels, near in zip(where.split(_AT_ONCE), candidates.split(_AT_ONCE), strict=True)
     ]
     return Evidence(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
 
-def _likelihood(picture: Tensor, background: Tensor, variance: Tensor, pixels: Tensor, candidates: Tensor) -> Evidence:
+def _likelihood(
+    picture: Tensor, background: Tensor, variance: Tensor, pixels: Tensor, candidates: Tensor, shadows: float
+) -> Evidence:
     """pixels: N x 2, y and x. candidates: N x K x 2, of foreground pixels."""
     y, x = pixels.T
     colour = picture[:, candidates[..., 0], candidates[..., 1]]  # 3 x N x K
@@ -79,9 +83,24 @@ def _likelihood(picture: Tensor, background: Tensor, variance: Tensor, pixels: T
         distance = (distance - shaded / lit) / spread
         misfit = torch.minimum(misfit, distance.amin(1))
         likely.append(torch.logsumexp(-0.5 * (distance + 2 * spread.log() + lit.log()), 1) + math.log(before))
+    if shadows:
+        alone, left_over = _in_shadow(picture[:, y, x], background[:, y, x], noise[:, 0])
+        likely.append(alone + math.log(shadows * candidates.shape[1]))
+        misfit, levels = torch.minimum(misfit, left_over), torch.cat([levels, levels[:1]])
     share = torch.softmax(torch.stack(likely, 1), 1)
     mean = share @ levels
     return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
+
+
+def _in_shadow(picture: Tensor, background: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    """How likely (log) the background alone is seen, times a constant that may be anything from _DEEPEST to 1, and the
+    misfit of the best of them. picture, background: 3 x N. noise: N."""
+    energy = background.square().sum(0).clamp(min=_LEAST)
+    light = ((picture * background).sum(0) / energy).clamp(_DEEPEST, 1)
+    distance = (picture - light * background).square().sum(0) / noise
+    # Few of all shadows are as deep as this one, the fewer the better its depth is known.
+    share = (0.5 * (2 * math.pi * noise / energy).log() - math.log(1 - _DEEPEST)).clamp(max=0)
+    return share - 0.5 * (distance + 3 * noise.log()), distance
 
 
 def _levels(picture: Tensor) -> tuple[Tensor, Tensor]:

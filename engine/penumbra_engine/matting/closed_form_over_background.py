@@ -22,6 +22,7 @@ def closed_form_over_background(
     *,
     background: Tensor,
     variance: Tensor,
+    shadows: float = 0.0,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     limit: int = 1000,
@@ -31,8 +32,9 @@ def closed_form_over_background(
 
     picture, background: T x 3 x H x W, both scene-linear: an encoded picture is no alpha F + (1 - alpha) B, and edges
     against a bright background would come out thin. The background as it would be seen there, with shadows if the
-    alpha shall not have them. variance: T x 1 x H x W, of picture less background where nothing covers it. trimap,
-    start, tolerance, limit, epsilon: as for closed_form.
+    alpha shall not have them. variance: T x 1 x H x W, of picture less background where nothing covers it. shadows: as
+    for background_evidence, where the background lacks some. trimap, start, tolerance, limit, epsilon: as for
+    closed_form.
 
     The data of a pixel is the mean of alpha by background_evidence; its weight falls with the variance of that: a pixel
     that shows the background is held at 0 firmly, one whose foreground looks like the background not at all. What no
@@ -47,7 +49,7 @@ def closed_form_over_background(
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
         plate = frame[:3]
-        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, (known > 0) & ~unknown)
+        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, (known > 0) & ~unknown, shadows)
         data = None
         if evidence:
             unexplained = (evidence.misfit - _EXPLAINED).clamp(min=0)

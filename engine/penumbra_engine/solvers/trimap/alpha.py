@@ -28,6 +28,7 @@ _SHARE = 0.5  # of a neighbouring frame that is fully trusted
 _LIGHT = 2  # px: light is measured on means over squares of twice that and one
 _BRIGHTEST = 4.0  # times the background: more is no light on it
 _MEAN_OVER_MEDIAN = 2.0  # of a squared difference that is noise
+_SHADOWS = 0.2  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
 _GUESSED = 1e-3  # what a background counts for that was never seen
 
 
@@ -108,7 +109,8 @@ def _solver(
     usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
     noise = background.noise.variance(torch.maximum(picture, behind)).mean(0)
     variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
-    return partial(OVER_BACKGROUND[solver], picture[None], background=behind[None], variance=variance[None, None])
+    over = {"background": behind[None], "variance": variance[None, None], "shadows": _SHADOWS}
+    return partial(OVER_BACKGROUND[solver], picture[None], **over)
 
 
 def _as_lit(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
