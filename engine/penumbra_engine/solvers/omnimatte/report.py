@@ -7,6 +7,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.odd_masks import odd_masks
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.report import named
 
@@ -22,6 +23,14 @@ def warnings(
     """What may be wrong with the layers, each with its frames. widened: frames that were written as 32-bit floats."""
     said = list(shot.warnings)
     frames = np.array(shot.frames)
+    odd = odd_masks(masks)
+    for k, name in enumerate(shot.names):
+        slips = [index for owner, index in odd if owner == k]
+        if slips:
+            said.append(
+                f"frames {named(frames[slips])}: the mask of {name} is empty or elsewhere while those before and after "
+                "agree; what it leaves out is taken for an effect or for the background"
+            )
     loose = (registration.residual > _LOOSE) & (geometry.cameras is None)
     if loose.any():
         said.append(

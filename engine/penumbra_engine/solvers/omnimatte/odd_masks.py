@@ -1,0 +1,63 @@
+"""Odd masks: frames whose mask of an object contradicts the masks before and after it."""
+
+import cv2
+import numpy as np
+
+from penumbra_engine.imaging.morphology import dilate
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.state import margin
+
+_REACH = 4  # frames between two masks that others between them are held against
+_AGREE = 0.5  # intersection over union: two masks show an object of one shape
+_ODD = 0.5  # of that: a mask between them that lies no better where the object has to be shows something else
+_WIDTH = 480  # px: where an object is need not be known more finely
+_SEEN = 0.5  # of an object: more has to be in view, past the objects in front, to tell anything
+
+
+def odd_masks(masks: Masks) -> list[tuple[int, int]]:
+    """(object, frame) by index of masks that are empty, elsewhere or of another shape between masks that agree.
+
+    Two masks a few frames apart say where the object is between them, if it moves on evenly and keeps its shape. A mask
+    is odd when most of the pairs around it that agree speak against it. At the ends of the shot, where an object may
+    come and go, nothing is said.
+    """
+    count, objects = masks.masks.shape[:2]
+    stride = max(1, masks.masks.shape[-1] // _WIDTH)
+    grown = margin(masks.masks.shape[-1] // stride)  # rough masks, and thin objects that hardly overlap
+    against, asked = np.zeros((objects, count)), np.zeros((objects, count))
+    window: list[np.ndarray] = []
+    for last in range(count):
+        coarse = masks.objects(last)[:, ::stride, ::stride]
+        window = [*window[-_REACH:], np.stack([dilate(mask, grown) & mask.any() for mask in coarse])]
+        for k in range(objects):
+            for first in range(len(window) - 2):
+                here = [frame[k] for frame in window[first:]]
+                step = (_centre(here[-1]) - _centre(here[0])) / (len(here) - 1)
+                agreement = _overlap(_moved(here[0], step * (len(here) - 1)), here[-1])
+                if agreement <= _AGREE:
+                    continue
+                for ahead, frame in enumerate(window[first + 1 : -1], 1):
+                    expected, open_to_view = _moved(here[0], step * ahead), ~frame[:k].any(0)
+                    if (expected & open_to_view).sum() <= _SEEN * expected.sum():
+                        continue
+                    index = last - len(here) + 1 + ahead
+                    asked[k, index] += 1
+                    overlap = _overlap(expected & open_to_view, frame[k] & open_to_view)
+                    against[k, index] += overlap < _ODD * agreement
+    return [(int(k), int(index)) for k, index in np.argwhere(against > asked / 2)]
+
+
+def _centre(mask: np.ndarray) -> np.ndarray:
+    """x and y of an H x W mask, 0 when it is empty."""
+    return np.argwhere(mask).mean(0)[::-1] if mask.any() else np.zeros(2)
+
+
+def _moved(mask: np.ndarray, by: np.ndarray) -> np.ndarray:
+    """An H x W mask, some pixels to the right and down."""
+    shift = np.array([[1, 0, by[0]], [0, 1, by[1]]])
+    return cv2.warpAffine(mask.astype(np.uint8), shift, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+
+
+def _overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union, 0 where both are empty."""
+    return float((a & b).sum() / max((a | b).sum(), 1))
