@@ -12,7 +12,7 @@ from penumbra_engine.imaging.filters import denoise_ratio
 _CANDIDATES = 24  # foreground colours tried for each pixel
 _REACH = 96  # nearest foreground pixels that the candidates are picked from
 _PRIOR_DEVIATION = 0.25  # how far the rough mask's own alpha may be off
-_PRIOR_ODDS = 2.0  # how much the rough mask's odds count against those of the colours
+_PRIOR_ODDS = 4.0  # how much the rough mask's odds count against those of the colours
 _TEXTURE, _SPREAD = 0.04, 0.7  # of a colour, and of how far the candidates of a pixel differ: what still explains it
 _CHROMA = 0.02  # how far an effect's transmission may stray from the shot's chroma
 _MAX_ERROR = 30.0

@@ -21,9 +21,10 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _STEPS = {"standard": 300, "final": 1200}
 _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start from
+_ALIKE = 1.5  # times its loss: an earlier fit that explains the effects no better than that is of others
 _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
-_LEARNING_RATE = 3e-3
+_LEARNING_RATE = 1.5e-3  # twice that, one start in six gave all effects to one object
 _CHECKPOINT = 50  # steps
 _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha terms
 
@@ -70,8 +71,11 @@ def fit_ownership(
     with store.entry("fit", inputs=inputs.key, parent=parent) as entry:
         if not entry.complete:
             scene = _Scene(shot, masks, registration, bound)
+            start = None
             if learned:
                 start = _weights(store, parent)
+                if start and _misfits(scene, start, store, parent):
+                    start = None
                 steps = round(_STEPS[quality] * (_WARM if start else 1))
                 loss: float | None = yield from _train(scene, entry, start, steps, seed)
                 shares = scene.learned_shares
@@ -81,7 +85,7 @@ def fit_ownership(
             for index in range(len(shot.frames)):
                 stack[index] = shares(index).numpy()
                 yield index, len(shot.frames)
-            entry.finish({"parent": parent, "loss": loss})
+            entry.finish({"parent": parent if start else "", "loss": loss})
         if learned and not cold:
             lineage.record(inputs.key, parent, entry.path.name)
         meta = entry.meta
@@ -90,9 +94,21 @@ def fit_ownership(
 
 def _weights(store: Store, parent: str) -> dict[str, np.ndarray] | None:
     """The network of an earlier fit; None when there is none, or when it was removed to make room."""
-    path = store.root / "fit" / parent[:2] / parent
-    entry = Entry(path)
+    entry = _entry(store, parent)
     return entry.load("network") if parent and entry.complete else None
+
+
+def _entry(store: Store, key: str) -> Entry:
+    return Entry(store.root / "fit" / key[:2] / key)
+
+
+def _misfits(scene: "_Scene", start: dict[str, np.ndarray], store: Store, parent: str) -> bool:
+    """Whether an earlier fit is of other effects than these: it explains them worse than its own. From there the short
+    training of a warm start does not get as far as a cold one."""
+    scene.network.load_state_dict({name: torch.from_numpy(value) for name, value in start.items()})
+    with torch.no_grad():
+        losses = [scene.loss(torch.tensor([index])) for index in range(len(scene.inputs))]
+    return float(torch.stack(losses).mean()) > _ALIKE * _entry(store, parent).meta["loss"]
 
 
 class _Scene:
