@@ -24,7 +24,7 @@ _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start 
 _ALIKE = 1.5  # times its loss: an earlier fit that explains the effects no better than that is of others
 _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
-_LEARNING_RATE = 1.5e-3  # twice that, one start in six gave all effects to one object
+_LEARNING_RATE = 1.5e-3  # twice that, one start in three gave all effects to one object
 _CHECKPOINT = 50  # steps
 _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha terms
 
