@@ -1,24 +1,15 @@
 """What a pixel looks like when nothing is in front of it, from samples over time of which many are disturbed."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.filters import box, local_range
+from penumbra_engine.imaging.disturbance import MOST_UNEVEN, slope
+from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 
 _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
 _MIN_SAMPLES = 4
-UNEVEN = (0.004, 0.015)  # relative: how much too bright or dark a background is over wide parts, at least and at most
-_BROAD = 10  # px, the radius of a wide part
-_MOSTLY = 0.9  # of a wide part: what has to be seen of it
-_WITHIN = 0.8  # of all wide parts: effects, which differ more, cover less than the rest
-_AT = 1.2816  # standard deviations that so many lie within
-_ALIKE = 9  # px, over which what resampling does to one pixel it does to its neighbours too
-_OTHER_LIGHT = 0.03  # relative: what light of another colour may change besides
-_SHADOW = (0.05, 1.1)  # times the background: what a shadow, or a little more light, leaves of it
 
 
 def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
@@ -57,7 +48,7 @@ def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: f
     """
     valid = weight > 0
     median = masked_median(samples, valid)
-    error = (tolerance * slope(median[None])[0]).square() + (UNEVEN[1] * median).square()
+    error = (tolerance * slope(median[None])[0]).square() + (MOST_UNEVEN * median).square()
     variance = noise.variance(median)
     mean = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-6)
     deviation = box(((samples - median).square() / (variance + error)).mean(1, keepdim=True), 1)[:, 0]
@@ -105,76 +96,3 @@ def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:
     count = clean.sum(0)
     mean = torch.where(clean[:, None], samples, 0.0).sum(0) / count.clamp(min=1)
     return torch.where(count >= _MIN_SAMPLES, mean, fallback)
-
-
-def unevenness(seen: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise) -> float:
-    """By what share backgrounds are too bright or dark over wide parts: corners of a lens, drifting light, rounding.
-
-    seen: (picture, background, apart) of some frames, C x H x W both, apart H x W bool: where nothing is known to hide
-    the background. It is the spread of means over 21 x 21 pixels beyond the noise, without the largest fifth.
-    """
-    found, expected = [], []
-    for picture, background, apart in seen:
-        share = box(apart[None, None].float(), _BROAD)[0, 0]
-        told = torch.zeros_like(apart)
-        told[::_BROAD, ::_BROAD] = share[::_BROAD, ::_BROAD] > _MOSTLY
-        difference, light, variance = (
-            (box((part * apart)[None], _BROAD)[0] / share.clamp(min=_MOSTLY))[:, told]
-            for part in (picture - background, background, noise.variance(background))
-        )
-        found.append((difference / light.clamp(min=1e-3)).abs().flatten())
-        expected.append((variance / (2 * _BROAD + 1) ** 2 / light.clamp(min=1e-3).square()).flatten())
-    if not sum(f.numel() for f in found):
-        return UNEVEN[1]
-    spread = float(torch.cat(found).quantile(_WITHIN)) / _AT
-    beyond = max(0.0, spread**2 - float(torch.cat(expected).mean())) ** 0.5
-    return min(max(beyond, UNEVEN[0]), UNEVEN[1])
-
-
-def disturbance(
-    picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, radius: int = 2, uneven: float = UNEVEN[0]
-) -> Tensor:
-    """By how many standard deviations the mean of a picture over a square differs from the background's.
-
-    picture, background: N x C x H x W; the result N x H x W, the largest over the channels. tolerance: H x W, what
-    registration may be off by, in pixels; an edge moved by that much is no disturbance. A square moved as a whole
-    changes by the slope of the means; what moves each pixel of it in its own way hardly adds up. uneven: relative, what
-    the background may be too bright or dark by.
-    """
-    difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
-    count, smooth = (2 * radius + 1) ** 2, box(background, radius)
-    variance = box(noisy, radius) / count + (uneven * smooth).square()
-    moves = (tolerance > 0).float()
-    if moves.any():
-        together = (tolerance * slope(smooth)).square()
-        apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
-        variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
-    return (box(difference, radius).abs() / variance.sqrt()).amax(1)
-
-
-def unlike_a_shadow(picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor) -> Tensor:
-    """By how many standard deviations a pixel's surroundings differ from the background under the grey shadow that
-    explains them best, root mean square over 5 x 5 pixels. A shadow keeps the pattern of what it falls on and only
-    scales it; an object brings its own.
-
-    picture, background: 3 x H x W. tolerance: H x W, what registration may be off by, in pixels. H x W.
-    """
-    misplaced = tolerance * slope(background[None])[0]
-    variance = noise.variance(torch.maximum(picture, background)) + misplaced.square()
-    variance = variance + (_OTHER_LIGHT * background).square()
-    shadow = box((picture * background / variance).sum(0)[None, None], 2)
-    shadow = (shadow / box((background.square() / variance).sum(0)[None, None], 2).clamp(min=1e-6)).clamp(*_SHADOW)
-    error = (picture - shadow[0] * background).square() / variance
-    return box(error.mean(0)[None, None], 2)[0, 0].sqrt()
-
-
-def _errs_both_ways(difference: Tensor, variance: Tensor, radius: int) -> Tensor:
-    """The mean square of a difference to the side on which it is smaller, beyond the noise: an effect darkens or adds
-    light, while an edge out of place or blurred by motion errs to both sides. N x C x H x W all."""
-    above, below = (box(side.clamp(min=0).square(), radius) for side in (difference, -difference))
-    return 2 * (torch.minimum(above, below) - box(variance, radius) / 2).clamp(min=0)
-
-
-def slope(background: Tensor) -> Tensor:
-    """What a pixel's surroundings change by when the picture moves by a pixel, at most. N x C x H x W both."""
-    return box(local_range(background, 1), 1) / 2

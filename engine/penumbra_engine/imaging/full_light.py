@@ -1,11 +1,9 @@
 """The light that a background stands in at its brightest: of the frames that a shadow lies on, the least shadowed."""
 
-from collections.abc import Iterable
-
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import UNEVEN
+from penumbra_engine.imaging.disturbance import LEAST_UNEVEN
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 
@@ -18,20 +16,25 @@ _AT_REST = 0.01  # logarithm: no change of light
 _AT_TIMES, _MOSTLY = 0.4, 0.6  # of the frames: at rest on less than the first it has no rest, on the second it has
 
 
-def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], noise: Noise) -> Tensor:
-    """The gain, H x W and at least 1, from a background to the brightest light that any frame shows it in.
+class FullLight:
+    """The gain from a background to the brightest light that any of the frames shown shows it in.
 
-    background: C x H x W scene-linear. frames: (picture C x H x W, seen H x W bool) each. A soft shadow that never
-    quite leaves is in the mean of a pixel's samples, and in the most frequent of them; over a few pixels together the
-    noise is small enough to tell which frame is hardly shadowed. Only a gain counts: a reflection brightens too, but
-    it brings another texture, which no gain explains. Nor does light count that an object throws for a while on what
-    is at rest in most frames. What noise alone makes of the brightest is taken off.
+    A soft shadow that never quite leaves is in the mean of a pixel's samples, and in the most frequent of them; over a
+    few pixels together the noise is small enough to tell which frame is hardly shadowed. Only a gain counts: a
+    reflection brightens too, but it brings another texture, which no gain explains. Nor does light count that an object
+    throws for a while on what is at rest in most frames. What noise alone makes of the brightest is taken off.
     """
-    brightest, rests, times = (torch.zeros_like(background[0]) for _ in range(3))
-    precision = background.square() / noise.variance(background)
-    for picture, seen in frames:
-        ratio = (picture.clamp(min=1e-4) / background.clamp(min=1e-4)).log()
-        weight = precision * (seen & (ratio.abs() < _DEEPEST))
+
+    def __init__(self, background: Tensor, noise: Noise) -> None:
+        """background: C x H x W scene-linear."""
+        self._background = background
+        self._precision = background.square() / noise.variance(background)
+        self._brightest, self._rests, self._times = (torch.zeros_like(background[0]) for _ in range(3))
+
+    def see(self, picture: Tensor, seen: Tensor) -> None:
+        """Take in a frame, C x H x W; seen: H x W bool, where it may show the background."""
+        ratio = (picture.clamp(min=1e-4) / self._background.clamp(min=1e-4)).log()
+        weight = self._precision * (seen & (ratio.abs() < _DEEPEST))
         total = _pool(weight)
         light = _pool(weight * ratio) / total.clamp(min=1e-9)
         shown = box(seen[None, None].float(), _RADIUS)[0, 0]
@@ -39,15 +42,18 @@ def full_light(background: Tensor, frames: Iterable[tuple[Tensor, Tensor]], nois
         scaled = seen & (left < _SCALED) & (shown > _SHOWN)
         alike = scaled & (light.abs() < _TYPICAL)
         if not alike.any():
-            continue
-        count = (2 * _RADIUS + 1) ** 2 * len(background)
-        error = (left.clamp(min=1) / (count * total).clamp(min=1) + UNEVEN[0] ** 2).sqrt()
+            return
+        count = (2 * _RADIUS + 1) ** 2 * len(picture)
+        error = (left.clamp(min=1) / (count * total).clamp(min=1) + LEAST_UNEVEN**2).sqrt()
         light = light - light[alike].median()
-        brightest = torch.where(scaled, torch.maximum(brightest, light - error), brightest)
-        rests += seen & (light.abs() < _AT_REST)
-        times += seen
-    share = _pool(rests[None]) / _pool(times[None]).clamp(min=1e-6)
-    return (brightest * ((_MOSTLY - share) / (_MOSTLY - _AT_TIMES)).clamp(0, 1)).exp()
+        self._brightest = torch.where(scaled, torch.maximum(self._brightest, light - error), self._brightest)
+        self._rests += seen & (light.abs() < _AT_REST)
+        self._times += seen
+
+    def gain(self) -> Tensor:
+        """H x W, at least 1."""
+        at_rest = _pool(self._rests[None]) / _pool(self._times[None]).clamp(min=1e-6)
+        return (self._brightest * ((_MOSTLY - at_rest) / (_MOSTLY - _AT_TIMES)).clamp(0, 1)).exp()
 
 
 def _pool(picture: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import unlike_a_shadow
+from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.keyframes import Keyframes

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.background import slope
 from penumbra_engine.imaging.composite import share_out
+from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background

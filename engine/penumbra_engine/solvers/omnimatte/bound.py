@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.background import slope
+from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.filters import denoise_ratio
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot

@@ -1,6 +1,5 @@
 """Canvas: the background behind the objects and their effects, for every frame."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,9 +9,10 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import UNEVEN, mean_of_clean, undisturbed, unevenness
+from penumbra_engine.imaging.background import mean_of_clean, undisturbed
+from penumbra_engine.imaging.disturbance import MOST_UNEVEN
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.full_light import full_light
+from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, transform, warp
@@ -20,7 +20,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours, spread
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.multiview import MultiView
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, margin, mark, misfit_of
@@ -33,7 +33,7 @@ _FELT = 0.01  # relative: a change of exposure below that may be the estimate's 
 _NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
-_NOISY, _SWAYS, _JUDGED = 8, 16, 8  # (pairs of) frames that noise, sway and how even the light is are measured on
+_NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -54,7 +54,7 @@ class Canvas:
     _background: Stack
     _seen: Stack
     _tolerance: Stack
-    uneven: float = field(default=UNEVEN[1], kw_only=True)
+    uneven: float = field(default=MOST_UNEVEN, kw_only=True)
     _sure: Stack | None = field(default=None, kw_only=True)
 
     @property
@@ -135,7 +135,7 @@ class _Flat:
         self.to_canvas, self.canvas_height, self.canvas_width = self._extent()
         self.canvas = torch.zeros(3, self.canvas_height, self.canvas_width)
         self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
-        self.total = self.count * (2 * _PASSES + 4)
+        self.total = self.count * (2 * _PASSES + (5 if self.static else 4))
         self.done = 0
 
     def run(self) -> Steps[None]:
@@ -153,10 +153,10 @@ class _Flat:
             yield from self._find_effects(measure=False)
             yield from self._estimate(samples, first=False)
         if self.static:
-            self._lift()
+            yield from self._lift()
         misfit = yield from self._find_effects(measure=True)
-        background = yield from self._write()
-        uneven = self._unevenness(lambda index: torch.from_numpy(background[min(index, len(background) - 1)]))
+        yield from self._write()
+        uneven = measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)
         self.entry.save("frames", gains=self.gains, misfit=misfit)
         self.entry.finish({"noise": vars(self.noise), "uneven": uneven})
 
@@ -185,6 +185,13 @@ class _Flat:
     def _plate(self, index: int) -> Tensor:
         """A frame in the exposure of the canvas."""
         return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
+
+    def _clean(self, index: int) -> np.ndarray:
+        return self.state[index][0] == CLEAN
+
+    def _behind(self, index: int) -> Tensor:
+        """The background that was found for a frame, 3 x H x W in the exposure of the canvas."""
+        return torch.from_numpy(self.background[min(index, len(self.background) - 1)])
 
     def _from_canvas(self, index: int) -> Tensor:
         """The canvas as a frame sees it, 3 x H x W."""
@@ -288,17 +295,19 @@ class _Flat:
             rows.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
         return torch.stack(rows)
 
-    def _lift(self) -> None:
+    def _lift(self) -> Steps[None]:
         """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
-        frames = ((self._plate(t), ~torch.from_numpy(self._masked(t))) for t in range(self.count))
-        gain = full_light(self.canvas, frames, self.noise)
-        self.canvas *= torch.where(self._tolerance(0) > 0, 1.0, gain)
+        light = FullLight(self.canvas, self.noise)
+        for index in range(self.count):
+            light.see(self._plate(index), ~torch.from_numpy(self._masked(index)))
+            yield self._tick()
+        self.canvas *= torch.where(self._tolerance(0) > 0, 1.0, light.gain())
 
     def _find_effects(self, measure: bool) -> Steps[np.ndarray]:
         """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless that is
         all that is wanted, follow its exposure."""
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
-        uneven = self._unevenness(self._from_canvas)
+        uneven = measure_unevenness(self.count, self._plate, self._from_canvas, self._clean, self.noise)
         for index in range(self.count):
             plate, background = self._plate(index), self._from_canvas(index)
             state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index), uneven)
@@ -315,27 +324,20 @@ class _Flat:
             self.canvas *= torch.from_numpy(typical).float()[:, None, None]
         return misfit
 
-    def _unevenness(self, background: Callable[[int], Tensor]) -> float:
-        """How uneven the light on a background is, by the clean parts of some frames. background: of a frame."""
-        some = spread(self.count, _JUDGED)
-        clean = (torch.from_numpy(self.state[i][0] == CLEAN) for i in some)
-        return unevenness(zip(map(self._plate, some), map(background, some), clean, strict=True), self.noise)
-
-    def _write(self) -> Steps[Stack]:
+    def _write(self) -> Steps[None]:
         count = 1 if self.static else self.count
-        background = self.entry.create_stack("background", (count, 3, self.height, self.width))
+        self.background = self.entry.create_stack("background", (count, 3, self.height, self.width))
         seen = self.entry.create_stack("seen", (count, 1, self.height, self.width))
         if self.static:
-            background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
+            self.background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
             yield self._tick()
-            return background
+            return
         for index in range(self.count):
             often, _ = warp(
                 self.times[None], torch.from_numpy(self.to_canvas[index]), self.height, self.width, "bilinear"
             )
-            background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
+            self.background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
             yield self._tick()
-        return background
 
     def _from_neighbours(self, index: int) -> Tensor:
         """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the

@@ -71,11 +71,8 @@ def fit_ownership(
     with store.entry("fit", inputs=inputs.key, parent=parent) as entry:
         if not entry.complete:
             scene = _Scene(shot, masks, registration, bound)
-            start = None
+            start = _start(scene, store, parent)
             if learned:
-                start = _weights(store, parent)
-                if start and _misfits(scene, start, store, parent):
-                    start = None
                 steps = round(_STEPS[quality] * (_WARM if start else 1))
                 loss: float | None = yield from _train(scene, entry, start, steps, seed)
                 shares = scene.learned_shares
@@ -92,23 +89,18 @@ def fit_ownership(
         return Ownership(entry.key, meta["parent"], meta["loss"], entry.stack("shares"))
 
 
-def _weights(store: Store, parent: str) -> dict[str, np.ndarray] | None:
-    """The network of an earlier fit; None when there is none, or when it was removed to make room."""
-    entry = _entry(store, parent)
-    return entry.load("network") if parent and entry.complete else None
-
-
-def _entry(store: Store, key: str) -> Entry:
-    return Entry(store.root / "fit" / key[:2] / key)
-
-
-def _misfits(scene: "_Scene", start: dict[str, np.ndarray], store: Store, parent: str) -> bool:
-    """Whether an earlier fit is of other effects than these: it explains them worse than its own. From there the short
-    training of a warm start does not get as far as a cold one."""
+def _start(scene: "_Scene", store: Store, parent: str) -> dict[str, np.ndarray] | None:
+    """The network of an earlier fit to start from. None when there is none, when it was removed to make room, or when
+    it is of other effects, so that it explains these worse than its own: from there the short training of a warm start
+    does not get as far as a cold one."""
+    entry = Entry(store.root / "fit" / parent[:2] / parent)
+    if not parent or not entry.complete:
+        return None
+    start = entry.load("network")
     scene.network.load_state_dict({name: torch.from_numpy(value) for name, value in start.items()})
     with torch.no_grad():
         losses = [scene.loss(torch.tensor([index])) for index in range(len(scene.inputs))]
-    return float(torch.stack(losses).mean()) > _ALIKE * _entry(store, parent).meta["loss"]
+    return start if float(torch.stack(losses).mean()) <= _ALIKE * entry.meta["loss"] else None
 
 
 class _Scene:

@@ -1,4 +1,4 @@
-"""Light: the exposure and the noise of frames, measured where two of them show the same part of the scene."""
+"""Light: the exposure and the noise of frames, and how even the light on their backgrounds is."""
 
 from collections.abc import Callable, Iterator
 
@@ -6,20 +6,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penumbra_engine.imaging.disturbance import unevenness
 from penumbra_engine.imaging.gain import exposure_ratio
+from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.solvers.steps import Steps
 
 _PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
 
+_JUDGED = 8  # frames that tell how even the light is
+
 #: (target, source): frame `source` as frame `target` sees it, 3 x H x W, and where it does, H x W bool. A frame sees
 #: itself as it is. What brings the one over the other is the caller's: nothing, a homography or depth.
 See = Callable[[int, int], tuple[Tensor, Tensor]]
-#: Where a frame shows objects, H x W bool.
-Hidden = Callable[[int], np.ndarray]
+#: Where a frame shows objects, or nothing but the scene, H x W bool.
+Where = Callable[[int], np.ndarray]
+#: What belongs to a frame, 3 x H x W in one exposure.
+Picture = Callable[[int], Tensor]
 
 
 def measure_exposures(
-    count: int, see: See, hidden: Hidden, static: bool, tick: Callable[[], tuple[int, int]]
+    count: int, see: See, hidden: Where, static: bool, tick: Callable[[], tuple[int, int]]
 ) -> Steps[np.ndarray]:
     """The gains of all frames over the middle one, T x 3; all 1 where they hardly differ. Before anything is compared
     over time: a change of exposure is a difference everywhere, which no search for effects can tell from one.
@@ -37,17 +43,24 @@ def measure_exposures(
     return gains if np.abs(gains - 1).max() > _PLAIN else np.ones_like(gains)
 
 
-def spread(count: int, wanted: int) -> list[int]:
-    """Up to `wanted` of `count` frames, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, wanted).round().astype(int)).tolist()
+def measure_unevenness(count: int, plate: Picture, background: Picture, clean: Where, noise: Noise) -> float:
+    """By what share backgrounds are too bright or dark over wide parts, by the clean parts of some frames."""
+    some = _spread(count, _JUDGED)
+    shown = (torch.from_numpy(clean(index)) for index in some)
+    return unevenness(zip(map(plate, some), map(background, some), shown, strict=True), noise)
 
 
-def neighbours(count: int, wanted: int, see: See, hidden: Hidden) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+def neighbours(count: int, wanted: int, see: See, hidden: Where) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Up to `wanted` frames, each with the next one as it sees it, and where both show no object."""
-    for index in spread(count - 1, wanted):
+    for index in _spread(count - 1, wanted):
         other, visible = see(index, index + 1)
         yield see(index, index)[0], other, visible & _apart(hidden, index, index + 1)
 
 
-def _apart(hidden: Hidden, a: int, b: int) -> Tensor:
+def _apart(hidden: Where, a: int, b: int) -> Tensor:
     return ~torch.from_numpy(hidden(a) | hidden(b))
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Up to `wanted` of `count` frames, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, wanted).round().astype(int)).tolist()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import undisturbed_near, unevenness
+from penumbra_engine.imaging.background import undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
@@ -17,7 +17,7 @@ from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, neighbours, spread
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
@@ -25,7 +25,7 @@ from penumbra_engine.solvers.steps import Steps
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
 _STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
-_NOISY, _JUDGED = 8, 8  # (pairs of) frames that the noise and how even the light is are measured on
+_NOISY = 8  # pairs of frames that noise is measured on
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _APRON = 3  # rows around a band that its pixels look at
 
@@ -81,11 +81,13 @@ class MultiView:
         return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
 
     def _unevenness(self) -> float:
-        """How uneven the light on the backgrounds is, by the clean parts of some frames."""
-        some = spread(self.count, _JUDGED)
-        clean = (torch.from_numpy(self.state[i][0] == CLEAN) for i in some)
-        backgrounds = (torch.from_numpy(self.background[i]) for i in some)
-        return unevenness(zip(map(self._plate, some), backgrounds, clean, strict=True), self.noise)
+        return measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)
+
+    def _behind(self, index: int) -> Tensor:
+        return torch.from_numpy(self.background[index])
+
+    def _clean(self, index: int) -> np.ndarray:
+        return self.state[index][0] == CLEAN
 
     def _depth(self, index: int) -> Tensor:
         return self.geometry.inverse_depth(index, self.height, self.width)
@@ -167,7 +169,7 @@ class MultiView:
         """Mark where each frame differs from its background; T, by how many standard deviations the rest of it does."""
         uneven, misfit = self._unevenness(), np.zeros(self.count)
         for index in range(self.count):
-            plate, background = self._plate(index), torch.from_numpy(self.background[index])
+            plate, background = self._plate(index), self._behind(index)
             state = mark(self.state[index][0], plate, background, self.noise, self.tolerance, uneven)
             self.state[index] = state[None]
             misfit[index] = misfit_of(state, plate, background, self.noise)

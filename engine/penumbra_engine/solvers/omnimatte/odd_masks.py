@@ -1,5 +1,7 @@
 """Odd masks: frames whose mask of an object contradicts the masks before and after it."""
 
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 
@@ -29,22 +31,27 @@ def odd_masks(masks: Masks) -> list[tuple[int, int]]:
     for last in range(count):
         coarse = masks.objects(last)[:, ::stride, ::stride]
         window = [*window[-_REACH:], np.stack([dilate(mask, grown) & mask.any() for mask in coarse])]
-        for k in range(objects):
-            for first in range(len(window) - 2):
-                here = [frame[k] for frame in window[first:]]
-                step = (_centre(here[-1]) - _centre(here[0])) / (len(here) - 1)
-                agreement = _overlap(_moved(here[0], step * (len(here) - 1)), here[-1])
-                if agreement <= _AGREE:
-                    continue
-                for ahead, frame in enumerate(window[first + 1 : -1], 1):
-                    expected, open_to_view = _moved(here[0], step * ahead), ~frame[:k].any(0)
-                    if (expected & open_to_view).sum() <= _SEEN * expected.sum():
-                        continue
-                    index = last - len(here) + 1 + ahead
+        for first in range(len(window) - 2):
+            for k in range(objects):
+                for ahead, odd in _judged(window[first:], k):
+                    index = last - len(window) + 1 + first + ahead
                     asked[k, index] += 1
-                    overlap = _overlap(expected & open_to_view, frame[k] & open_to_view)
-                    against[k, index] += overlap < _ODD * agreement
+                    against[k, index] += odd
     return [(int(k), int(index)) for k, index in np.argwhere(against > asked / 2)]
+
+
+def _judged(frames: Sequence[np.ndarray], k: int) -> Iterator[tuple[int, bool]]:
+    """Of frames (objects x H x W each, front to back) those between the first and the last that object k of these two
+    tells anything of: the index, and whether the mask there is odd."""
+    before, after = frames[0][k], frames[-1][k]
+    step = (_centre(after) - _centre(before)) / (len(frames) - 1)
+    agreement = _overlap(_moved(before, step * (len(frames) - 1)), after)
+    if agreement <= _AGREE:
+        return
+    for ahead, frame in enumerate(frames[1:-1], 1):
+        expected, in_view = _moved(before, step * ahead), ~frame[:k].any(0)
+        if (expected & in_view).sum() > _SEEN * expected.sum():
+            yield ahead, _overlap(expected & in_view, frame[k] & in_view) < _ODD * agreement
 
 
 def _centre(mask: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import disturbance
+from penumbra_engine.imaging.disturbance import disturbance
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import components_over, dilate
 from penumbra_engine.imaging.noise import Noise

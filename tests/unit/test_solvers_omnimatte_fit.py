@@ -1,0 +1,72 @@
+"""Where a fit of who owns which effect starts from."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from penumbra_engine.cache import Store
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte import fit
+from penumbra_engine.solvers.omnimatte.bound import Bound
+from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.plates import Plates
+
+COUNT, HEIGHT, WIDTH = 6, 32, 48
+TOPS = (4, 20)  # of two squares that move to the right, their shadows beside them
+
+
+def objects(index: int) -> np.ndarray:
+    found = np.zeros((2, HEIGHT, WIDTH), bool)
+    for k, top in enumerate(TOPS):
+        found[k, top : top + 8, 4 + 4 * index : 12 + 4 * index] = True
+    return found
+
+
+def shadows(darkness: float, beside: int) -> dict[int, Tensor]:
+    """The effects of each frame: of the given depth, so many pixels beside the objects."""
+    found = {}
+    for index in range(COUNT):
+        alpha = torch.zeros(HEIGHT, WIDTH)
+        for top in TOPS:
+            left = 4 + 4 * index + beside
+            alpha[top : top + 8, left : left + 6] = darkness
+        found[index] = alpha
+    return found
+
+
+def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
+    shot = SimpleNamespace(frames=range(COUNT), masks=("a", "b"), height=HEIGHT, width=WIDTH)
+    masks = SimpleNamespace(objects=objects, union=lambda index: objects(index).any(0))
+    bound = SimpleNamespace(key=key, read=lambda index: (None, effects[index]))
+    registration = SimpleNamespace(cameras=np.stack([np.eye(3)] * COUNT))
+    steps = fit.fit_ownership(
+        cast(Shot, shot),
+        cast(Plates, SimpleNamespace(key="plate")),
+        cast(Masks, masks),
+        cast(Registration, registration),
+        cast(Bound, bound),
+        "standard",
+        0,
+        False,
+        store,
+    )
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return cast(Any, end.value)
+
+
+def test_a_warm_start_is_for_the_same_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 10})
+    store = Store(tmp_path)
+    first = owners("first", shadows(0.5, 8), store)
+    again = owners("again", shadows(0.5, 8), store)
+    other = owners("other", shadows(0.9, -6), store)
+    assert (first.parent, again.parent, other.parent) == ("", first.key, "")
