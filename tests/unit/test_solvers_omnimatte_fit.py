@@ -1,5 +1,6 @@
 """Where a fit of who owns which effect starts from."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -63,10 +64,19 @@ def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
             return cast(Any, end.value)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """So small a network is slower on two, most of all beside other work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def test_a_warm_start_is_for_the_same_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_STEPS", {"standard": 10})
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
     store = Store(tmp_path)
-    first = owners("first", shadows(0.5, 8), store)
-    again = owners("again", shadows(0.5, 8), store)
+    first = owners("first", shadows(0.3, 8), store)
+    again = owners("again", shadows(0.3, 8), store)
     other = owners("other", shadows(0.9, -6), store)
     assert (first.parent, again.parent, other.parent) == ("", first.key, "")
