@@ -28,6 +28,21 @@ def test_box_is_larger_than_the_picture() -> None:
     torch.testing.assert_close(box(picture, 3), torch.tensor([[13 / 7, 15 / 7]])[None, None])
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])
+def test_any_kind_of_number_is_taken(dtype: torch.dtype) -> None:
+    picture = torch.tensor([[4, 9, 2], [3, 5, 7], [8, 1, 6]], dtype=dtype)[None, None]
+    mean, spread = box(picture, 1), local_range(picture, 1)
+    assert (mean.dtype, mean[0, 0, 1, 1].item()) == (dtype, 5)
+    assert (spread.dtype, spread[0, 0, 1, 1].item()) == (dtype, 8)
+
+
+def test_means_over_nothing_are_nothing() -> None:
+    """Sums that run along a row would leave the rounding of what they passed."""
+    picture = torch.zeros(1, 1, 9, 40)
+    picture[..., :10] = torch.tensor(0.1).pow(torch.arange(10))
+    assert box(picture, 2)[..., 12:].eq(0).all()
+
+
 def test_local_range_is_largest_less_smallest() -> None:
     assert local_range(row(0, 0, -2, 5, 5, 5), 1).tolist() == row(0, 2, 7, 7, 0, 0).tolist()
 
