@@ -9,6 +9,7 @@ from penumbra_engine.imaging.noise import Noise
 
 _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
+_VOTERS = 4  # px: which frame shows the background is put to the vote of so many around
 _MIN_SAMPLES = 4
 
 
@@ -27,17 +28,10 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise) -> Tensor:
     """
     background = masked_median(samples, valid)
     smooth = box(samples, 1)
-    deviation = box(((samples - background).square() / noise.variance(background)).mean(1, keepdim=True), 1)[:, 0]
-    disturbed = (valid & (deviation > 2)).float().sum(0) > 0.1 * valid.sum(0)
-    if disturbed.any():
-        # In pieces: the agreement of every sample with every other takes T x T numbers a pixel.
-        places = disturbed.nonzero()
-        for piece in places.split(1 << 14):
-            y, x = piece.T
-            median = background[:, y, x]
-            sigma = noise.variance(median).sqrt() / 2  # of a 3 x 3 mean, with room for what resampling correlates
-            background[:, y, x] = _mode(samples[:, :, y, x], smooth[:, :, y, x], valid[:, y, x].float(), median, sigma)
-    return background
+    variance = noise.variance(background)
+    deviation = box(((samples - background).square() / variance).mean(1, keepdim=True), 1)[:, 0]
+    # Of a 3 x 3 mean, with room for what resampling correlates.
+    return _at_rest(background, deviation, samples, smooth, valid.float(), background, variance.sqrt() / 2)
 
 
 def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: float) -> Tensor:
@@ -52,34 +46,59 @@ def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: f
     variance = noise.variance(median)
     mean = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-6)
     deviation = box(((samples - median).square() / (variance + error)).mean(1, keepdim=True), 1)[:, 0]
+    return _at_rest(mean, deviation, samples, box(samples, 1), weight, median, (variance / 4 + error).sqrt())
+
+
+def _at_rest(
+    picture: Tensor, deviation: Tensor, samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sigma: Tensor
+) -> Tensor:
+    """The picture, C x H x W, with the colour at rest where over a tenth of the samples deviate by more than noise.
+
+    deviation, T x H x W; shares T x H x W, 0 for no sample; sigma C x H x W, the deviation of what is smooth. Which
+    frame to go by is put to the vote of a pixel's neighbours: light changes smoothly, and where no colour has many
+    samples the choice of each pixel alone is that of its noise.
+    """
+    valid = shares > 0
     disturbed = (valid & (deviation > 2)).float().sum(0) > 0.1 * valid.sum(0)
-    smooth, sigma = box(samples, 1), (variance / 4 + error).sqrt()
-    for piece in disturbed.nonzero().split(1 << 14):
-        y, x = piece.T
-        mean[:, y, x] = _mode(samples[:, :, y, x], smooth[:, :, y, x], weight[:, y, x], median[:, y, x], sigma[:, y, x])
-    return mean
+    if not disturbed.any():
+        return picture
+    count = len(samples)
+    chosen = torch.linspace(0, count - 1, min(count, _CANDIDATES)).round().long().unique()
+    votes = torch.zeros(len(chosen), *disturbed.shape)
+    # In pieces: the agreement of every sample with every other takes T x T numbers a pixel.
+    pieces = [place.T for place in disturbed.nonzero().split(1 << 14)]
+    for y, x in pieces:
+        votes[:, y, x] = _votes(smooth[:, :, y, x], valid[:, y, x], sigma[:, y, x], chosen)
+    votes = torch.where(valid[chosen], box(votes[None], _VOTERS)[0], -1.0)
+    centre = chosen[votes.argmax(0)]
+    picture = picture.clone()
+    for y, x in pieces:
+        picture[:, y, x] = _colour(
+            samples[:, :, y, x], smooth[:, :, y, x], shares[:, y, x], median[:, y, x], sigma[:, y, x], centre[y, x]
+        )
+    return picture
 
 
-def _mode(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sigma: Tensor) -> Tensor:
-    """Of N pixels: samples and smooth T x C x N, shares T x N (0 for no sample), median C x N and the deviation of
-    what is smooth C x N; C x N."""
-    count, valid = len(samples), shares > 0
-    scaled = smooth / sigma
+def _votes(smooth: Tensor, valid: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+    """For the chosen frames, how many others agree with each, the brighter preferred. T x C x N, T x N bool, C x N;
+    K x N."""
+    count = len(smooth)
     brightness = torch.where(valid, smooth.mean(1), -torch.inf)
     rank = brightness.argsort(0).argsort(0).float()
     rank = (rank - (count - valid.sum(0))).clamp(min=0) / valid.sum(0).clamp(min=1)
-    chosen = torch.linspace(0, count - 1, min(count, _CANDIDATES)).round().long().unique()
-    best = torch.full_like(rank[0], -1)
-    centre = smooth[0].clone()
-    for candidate in chosen.tolist():
-        agreement = _agreement(scaled[chosen] - scaled[candidate], valid[chosen]).sum(0)
-        score = torch.where(valid[candidate], agreement.sqrt() * (1 + 6 * rank[candidate].square()), -1.0)
-        better = score > best
-        best = torch.where(better, score, best)
-        centre = torch.where(better, smooth[candidate], centre)
+    scaled = (smooth / sigma)[chosen]
+    agreement = torch.stack([_agreement(scaled - candidate, valid[chosen]).sum(0) for candidate in scaled])
+    return agreement.sqrt() * (1 + 6 * rank[chosen].square()) * valid[chosen]
+
+
+def _colour(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sigma: Tensor, centre: Tensor) -> Tensor:
+    """Mean of the samples that agree with that of the frame `centre`, N. T x C x N, shares T x N, median and sigma
+    C x N; C x N."""
+    valid = shares > 0
+    middle = smooth.gather(0, centre[None, None].expand(1, smooth.shape[1], -1))[0]
     for _ in range(3):
-        weight = _agreement((smooth - centre) / sigma, valid)
-        centre = (weight[:, None] * smooth).sum(0) / weight.sum(0).clamp(min=1e-6)
+        weight = _agreement((smooth - middle) / sigma, valid)
+        middle = (weight[:, None] * smooth).sum(0) / weight.sum(0).clamp(min=1e-6)
     weight = weight * shares
     colour = (weight[:, None] * samples).sum(0) / weight.sum(0).clamp(min=1e-9)
     return torch.where(valid.any(0), colour, median)
