@@ -12,28 +12,49 @@ REPO = Path(__file__).resolve().parents[2]
 SHOT = REPO / "tests" / "data" / "sun_wall_small"
 NATRON = shutil.which("NatronRenderer")
 
-#: Before every script: a node with plate and mask, a writer below it, and an engine that does what it is told.
+#: Before every script: a node with a Read at each input, a writer below it, and an engine that does what it is told.
 SETUP = """
 import json, os, sys, time, traceback
 
 said = {}
 
-def scene(plate="plate.####.exr", mask="mask1.####.png"):
-    node = app.createNode("org.penumbra.OmnimatteLayers")
-    for index, name in enumerate((plate, mask)):
-        read = app.createReader(os.path.join(SHOT, name))
-        node.connectInput(index, read)
+def placed(kind, **inputs):
+    node = app.createNode("org.penumbra." + kind)
+    names = [node.getInputLabel(index) for index in range(node.getMaxInputCount())]
+    for name, file in inputs.items():
+        node.connectInput(names.index(name), app.createReader(os.path.join(SHOT, file)))
     node.getParam("folder").set(os.path.join(FOLDER, "results"))
     write = app.createNode("fr.inria.openfx.WriteOIIO")
     write.connectInput(0, node)
     write.getParam("formatType").set("input")
     return node, write
 
+def scene():
+    return placed("OmnimatteLayers", plate="plate.####.exr", mask1="mask1.####.png")
+
+def knobs(node, **values):
+    for name, value in values.items():
+        node.getParam(name).set(value)
+
+def refusal(call):
+    import penumbra.staging
+    try:
+        call()
+    except penumbra.staging.Refused as error:
+        return str(error)
+
 def rendered(write, first, last, name="out"):
     write.getParam("filename").set(os.path.join(FOLDER, name, name + ".####.exr"))
     os.makedirs(os.path.join(FOLDER, name), exist_ok=True)
     app.render(write, first, last)
     return sorted(os.listdir(os.path.join(FOLDER, name)))
+
+def all_outputs(node, write, first, last):
+    files = {}
+    for label in node.getParam("output").getOptions():
+        node.getParam("output").set(label)
+        files[label] = rendered(write, first, last, label)
+    return files
 
 def engine():
     sys.path.append(os.path.join(REPO, "tests", "host"))

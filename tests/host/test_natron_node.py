@@ -1,12 +1,11 @@
 """The node in a real Natron: it loads, solves, shows and renders, with the plug-in and without."""
 
-import sys
 from pathlib import Path
 
 import pytest
 from real_natron import NATRON, REPO, SHOT, Natron
 
-from penumbra.nodes import OMNIMATTE_LAYERS, Kind
+from penumbra.nodes import NODES, PLATE_OUTPUT, Kind, NodeSpec
 
 pytestmark = [
     pytest.mark.natron,
@@ -14,9 +13,11 @@ pytestmark = [
 ]
 
 
-def test_knobs_inputs_and_graph_are_those_of_the_description(natron: Natron) -> None:
-    said = natron.run("""
-        node, write = scene()
+@pytest.mark.parametrize("spec", NODES.values(), ids=lambda spec: spec.name)
+def test_knobs_inputs_and_graph_are_those_of_the_description(natron: Natron, spec: NodeSpec) -> None:
+    said = natron.run(
+        """
+        node, write = placed(os.environ["NODE"])
         said["inputs"] = [node.getInputLabel(index) for index in range(node.getMaxInputCount())]
         said["kinds"] = {p.getScriptName(): p.getTypeName() for p in node.getParams()}
         said["visible"] = [p.getScriptName() for p in node.getParams() if p.getIsVisible()]
@@ -26,16 +27,18 @@ def test_knobs_inputs_and_graph_are_those_of_the_description(natron: Natron) -> 
         import penumbra.hosts.natron as p
         said["values"] = p.NatronPanel(node, app).values()
         said["modules"] = [name for name in sys.modules if name.startswith("NatronGui")]
-    """)
-    assert said["inputs"] == [given.name for given in OMNIMATTE_LAYERS.inputs]
-    for knob in OMNIMATTE_LAYERS.knobs:
+        """,
+        NODE=spec.name,
+    )
+    assert said["inputs"] == [given.name for given in spec.inputs]
+    for knob in spec.knobs:
         assert knob.name in said["kinds"]
         assert (knob.name in said["visible"]) is not knob.hidden
         if knob.kind not in (Kind.BUTTON, Kind.RULE, Kind.FOLDER):
             assert said["values"][knob.name] == knob.default, knob.name
-    assert said["off"] == ["Stage_" + given.name for given in OMNIMATTE_LAYERS.inputs]
+    assert said["off"] == ["Stage_" + given.name for given in spec.inputs]
     reads = [name for name, kind in said["inner"].items() if kind == "fr.inria.built-in.Read"]
-    assert reads == ["Read_" + output.name for output in OMNIMATTE_LAYERS.outputs[:-1]]
+    assert reads == ["Read_" + output.name for output in spec.outputs if output is not PLATE_OUTPUT]
     assert said["modules"] == []
 
 
@@ -51,21 +54,51 @@ def test_a_solve_shows_its_result_and_passes_reads_by_path(natron: Natron) -> No
         said["files"] = rendered(write, 1003, 1005)
         node.getParam("output").set("confidence")
         said["data"] = rendered(write, 1003, 1003, "data")
-        said["config"] = os.environ["OCIO"]
         said["again"] = p.solve(node)
     """)
     results = natron.folder / "results"
     assert said["out"] == str(results / "v001") and said["again"] == str(results / "v002")
-    assert said["job"] == [
+    *words, config = said["job"]
+    assert words == [
         str(SHOT / "plate.####.exr"), "object1", str(SHOT / "mask1.####.png"), "1003-1005", "scene_linear",
-        said["config"],
     ]  # fmt: skip
+    assert Path(config).is_file()
     assert not (results / "stage").exists()
     assert said["status"].startswith("solved 1003-1005")
     assert said["files"] == [f"out.{frame}.exr" for frame in (1003, 1004, 1005)]
     truth = natron.pixels(str(SHOT / "obj1_layer.1005.exr"))
     assert abs(natron.pixels("out/out.1003.exr") - truth).max() < 1e-3
     assert said["data"] == ["data.1003.exr"]
+
+
+def test_the_ocio_config_is_natrons_also_where_the_environment_of_python_does_not_say(natron: Natron) -> None:
+    said = natron.run("""
+        import ctypes
+        import penumbra.hosts.natron as p
+        getenv = ctypes.CDLL(None).getenv
+        getenv.restype = ctypes.c_char_p
+        said["natron"] = getenv(b"OCIO").decode()
+        os.environ.pop("OCIO", None)
+        node, write = scene()
+        said["unset"] = p.NatronPanel(node, app).ocio()
+        os.environ["OCIO"] = "/studio/config.ocio"
+        said["set"] = p.NatronPanel(node, app).ocio()
+    """)
+    assert said["unset"] == said["natron"] and said["set"] == "/studio/config.ocio"
+
+
+def test_a_path_may_hold_variables_of_the_project(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = scene()
+        made = engine()
+        paths = app.getProjectParam("projectPaths")
+        paths.setTable([*paths.getTable(), ["SHOT", SHOT]])
+        node.getInput(0).getParam("filename").set("[SHOT]/plate.####.exr")
+        import penumbra.hosts.natron as p
+        p.solve(node, 1003, 1004)
+        said["plate"] = made.jobs["job1"].plate
+    """)
+    assert said["plate"] == str(SHOT / "plate.####.exr")
 
 
 def test_the_solve_button_works(natron: Natron) -> None:
@@ -266,40 +299,3 @@ def test_a_project_opens_and_renders_its_result_without_the_plug_in(natron: Natr
     log = natron.call("-w", "Empty", str(project), "1003-1004", home=elsewhere)
     assert list(natron.folder.glob("empty.*")) == []
     assert "press Solve on this Omnimatte Layers node/frame.1003.exr" in log
-
-
-@pytest.mark.slow
-def test_the_real_engine_solves_what_the_node_asks_for(natron: Natron, monkeypatch: pytest.MonkeyPatch) -> None:
-    from penumbra.client import Client
-    from penumbra.launcher import find_engine
-
-    program = Path(sys.executable).with_name("penumbra")
-    try:
-        said = natron.run(
-            """
-            node, write = scene()
-            node.getParam("quality").set("draft")
-            import penumbra.hosts.natron as p
-            said["out"] = p.solve(node, 1001, 1006)
-            said["status"] = node.getParam("status").get()
-            said["files"] = rendered(write, 1001, 1006)
-            import penumbra.hosts.solve as flow
-            said["stale"] = flow.check(p.NatronPanel(node, app))
-            node.getParam("mask1_name").set("layers")
-            node.getParam("solve").trigger()
-            said["refused"] = node.getParam("status").get()
-            """,
-            PENUMBRA_ENGINE=str(program),
-        )
-    finally:
-        monkeypatch.setenv("PENUMBRA_HOME", str(natron.folder / "engine"))
-        runtime = find_engine()
-        if runtime is not None:
-            Client(runtime).shutdown()
-    assert said["files"] == [f"out.{frame}.exr" for frame in range(1001, 1007)]
-    layer = natron.pixels("out/out.1003.exr")
-    truth = natron.pixels(str(SHOT / "obj1_layer.1003.exr"))
-    assert layer.shape == truth.shape and layer[..., 3].max() > 0.9
-    assert abs(layer - truth).mean() < 0.02
-    assert said["stale"] == []
-    assert "reserved" in said["refused"]

@@ -170,7 +170,9 @@ class NatronPanel(flow.Panel):
         return _WORKING
 
     def ocio(self) -> str:
-        config = os.environ.get("OCIO", "")  # Natron puts its preference there
+        # Natron puts its preference into the environment too late for Python to see it. The node's own Reads name it.
+        read = self._inner("Read_" + self.spec.outputs[0].name)
+        config = os.environ.get("OCIO", "") or _expanded(read.getParam("ocioConfigFile").get(), self.app)
         if not config:
             raise Refused("Natron does not say which OCIO config it uses; name it in the knob OCIO config")
         return config
@@ -377,5 +379,7 @@ def _project_folder(app: Any) -> str:
 
 
 def _expanded(path: str, app: Any) -> str:
-    """A path with Natron's variable for the folder of the project worked out."""
+    """A path with Natron's variables worked out: those of the project, its OCIO config's folder, its own folder."""
+    for name, folder in app.getProjectParam("projectPaths").getTable():
+        path = path.replace("[{}]".format(name), folder.rstrip("/"))
     return path.replace("[Project]", _project_folder(app).rstrip("/"))
