@@ -152,6 +152,7 @@ CHOICE = (
     "frame < thisGroup.solved_first.get() or frame > thisGroup.solved_last.get() or not thisGroup.shown.get() >> "
     "thisGroup.output.get() & 1 else thisGroup.output.get()"
 )
+PLANES = ""  # the Read whose planes are to be had beside RGBA
 
 
 def getPluginID():
@@ -175,7 +176,7 @@ def getPluginDescription():
 
 
 def createInstance(app, group):
-    build(app, group, "Matte", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE)
+    build(app, group, "Matte", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE, PLANES)
 
 
 def changed(thisParam, thisNode, thisGroup, app, userEdited):

@@ -160,6 +160,7 @@ CHOICE = (
     "if frame < thisGroup.solved_first.get() or frame > thisGroup.solved_last.get() or not thisGroup.shown.get() >> "
     "thisGroup.output.get() & 1 else thisGroup.output.get()"
 )
+PLANES = "Read_all_layers"  # the Read whose planes are to be had beside RGBA
 
 
 def getPluginID():
@@ -183,7 +184,7 @@ def getPluginDescription():
 
 
 def createInstance(app, group):
-    build(app, group, "OmnimatteLayers", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE)
+    build(app, group, "OmnimatteLayers", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE, PLANES)
 
 
 def changed(thisParam, thisNode, thisGroup, app, userEdited):

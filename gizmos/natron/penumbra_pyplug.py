@@ -19,7 +19,7 @@ _PARAMS = {
 _NO_PLUGIN = "Penumbra is not installed on this machine. A result shows and renders without it; a button needs it."
 
 
-def build(app, group, module, label, colour, inputs, knobs, sources, failures, choice):
+def build(app, group, module, label, colour, inputs, knobs, sources, failures, choice, planes):
     """Fill the new group: its panel, and a graph that never changes. penumbra.generate says what the graph is.
 
     `module` is the PyPlug's, whose `changed` and `staged` Natron will call.
@@ -48,7 +48,8 @@ def build(app, group, module, label, colour, inputs, knobs, sources, failures, c
         failure = _node(app, group, "fr.inria.openfx.OCIOFileTransform", name, 150 * index, 300)
         choose.connectInput(index, _fail(failure, nodes[inputs[0]], message))
     choose.getParam("which").setExpression(choice, False, 0)
-    _node(app, group, "fr.inria.built-in.Output", "Output1", 0, 550).connectInput(0, choose)
+    shown = _with_planes(app, group, choose, group.getNode(planes)) if planes else choose
+    _node(app, group, "fr.inria.built-in.Output", "Output1", 0, 550).connectInput(0, shown)
     group.getParam("onParamChanged").set(module + ".changed")
 
 
@@ -105,6 +106,18 @@ def _read(read, path):
     for name in ("onMissingFrame", "before", "after"):
         read.getParam(name).set("error")
     return read
+
+
+def _with_planes(app, group, choose, read):
+    """A Switch that always shows `choose` and offers the planes of `read`.
+
+    Natron offers those of a Switch's first input alone, whatever it shows.
+    """
+    switch = _node(app, group, "net.sf.openfx.switchPlugin", "Planes", 0, 500)
+    switch.connectInput(0, read)
+    switch.connectInput(1, choose)
+    switch.getParam("which").set(1)
+    return switch
 
 
 def _fail(transform, source, message):

@@ -174,6 +174,7 @@ FAILURES = (
 CHOICE = (
     {choice}
 )
+PLANES = {planes}  # the Read whose planes are to be had beside RGBA
 
 
 def getPluginID():
@@ -197,7 +198,7 @@ def getPluginDescription():
 
 
 def createInstance(app, group):
-    build(app, group, "{name}", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE)
+    build(app, group, "{name}", LABEL, COLOUR, INPUTS, KNOBS, SOURCES, FAILURES, CHOICE, PLANES)
 
 
 def changed(thisParam, thisNode, thisGroup, app, userEdited):
@@ -224,7 +225,8 @@ def natron_pyplug(node: NodeSpec) -> str:
         knobs="\n".join(_natron_knob(knob) for knob in node.knobs),
         sources="\n".join(_natron_source(name, path or node.inputs[0].name) for name, path, _ in sources[:count]),
         failures="\n".join(_natron_source(name, path.replace("####", "%d")) for name, path, _ in sources[count:]),
-        choice=_wrapped(choice, 4))
+        choice=_wrapped(choice, 4),
+        planes=_text(next(("Read_" + output.name for output in node.outputs if output.planes), "")))
 
 
 def _natron_source(name: str, path: str) -> str:

@@ -77,6 +77,7 @@ class Output:
     label: str
     folder: str
     data: bool = False  # numbers, never colour-transformed
+    planes: bool = False  # its files hold planes beside RGBA, one for each layer
 
     @property
     def name(self) -> str:
@@ -218,7 +219,7 @@ _OBJECTS = 4
 
 _OMNIMATTE_OUTPUTS = (
     *(Output("object {}".format(slot), "{{mask{}_name}}".format(slot)) for slot in range(1, _OBJECTS + 1)),
-    Output("all layers", "layers"),
+    Output("all layers", "layers", planes=True),
     Output("background", "background"),
     Output("background with grain", "background_grain"),
     Output("canvas", "canvas"),

@@ -115,3 +115,14 @@ class Natron:
         picture = oiio.ImageBuf(str(self.folder / name))
         assert not picture.has_error, picture.geterror()
         return picture.get_pixels(oiio.FLOAT, picture.roi_full)
+
+    def channels(self, name: str) -> dict[str, Any]:
+        """Every channel of all parts of a file, by its name."""
+        import OpenImageIO as oiio
+
+        found: dict[str, Any] = {}
+        for part in range(oiio.ImageBuf(str(self.folder / name)).nsubimages):
+            picture = oiio.ImageBuf(str(self.folder / name), part, 0)
+            values = picture.get_pixels(oiio.FLOAT, picture.roi_full)
+            found.update((channel, values[..., at]) for at, channel in enumerate(picture.spec().channelnames))
+        return found

@@ -56,8 +56,12 @@ def test_a_natron_project_of_an_earlier_release(path: Path, natron: Natron, tmp_
 
     elsewhere = tmp_path / "no plug-in here"
     elsewhere.mkdir()
-    log = natron.call("-w", "Result", str(project), "1003-1004", home=elsewhere)
-    assert sorted(file.name for file in natron.folder.glob("farm.*")) == ["farm.1003.exr", "farm.1004.exr"], log
+    for home in (elsewhere, natron.home):
+        log = natron.call("-w", "Result", str(project), "1003-1004", home=home)
+        for frame in (1003, 1004):
+            shown = natron.folder / f"farm.{frame}.exr"
+            assert (natron.pixels(str(shown)) == natron.pixels(str(SHOT / "obj1_layer.1005.exr"))).all(), log
+            shown.unlink()
 
     said = natron.run("""
         opened = app.loadProject(os.path.join(FOLDER, "shot.ntp"))

@@ -57,6 +57,9 @@ def test_omnimatte_layers(natron: Natron, real_engine: dict[str, str]) -> None:
         import penumbra.hosts.solve as flow
         said["out"] = p.solve(node, 1001, 1004)
         said["files"] = all_outputs(node, write, 1001, 1004)
+        knobs(node, output="all layers")
+        write.getParam("processAllPlanes").set(True)
+        said["files"]["planes"] = rendered(write, 1001, 1004, "planes")
         said["stale"] = flow.check(p.NatronPanel(node, app))
         knobs(node, mask1_name="layers")
         node.getParam("solve").trigger()
@@ -68,6 +71,10 @@ def test_omnimatte_layers(natron: Natron, real_engine: dict[str, str]) -> None:
     check_renders(natron, said, folders | {name: name for name in ("background", "canvas", "removal", "confidence")})
     layer, true = natron.pixels("object 1/object 1.1003.exr"), natron.pixels(str(SHOT / "obj1_layer.1003.exr"))
     assert layer[..., 3].max() > 0.9 and np.abs(layer - true).mean() < 0.02
+    layers = natron.channels(f"{said['out']}/layers/layers.1003.exr")
+    planes = natron.channels("planes/planes.1003.exr")
+    assert set(planes) == set(layers) >= {"A", "cart.A", "background.R"}
+    assert all((planes[name] == layers[name]).all() for name in layers)
     assert said["files"]["object 2"] == [] and "press Solve on this Omnimatte Layers node" in natron.log
     assert said["stale"] == [] and "reserved" in said["refused"]
 
@@ -149,3 +156,28 @@ def test_matte(natron: Natron, real_engine: dict[str, str]) -> None:
     assert np.abs(alpha - truth(natron, 1004)).max() < 2e-3  # a keyed frame keeps the matte that was given
     assert "penumbra models add" in said["weightless"]
     assert "keyframe" in said["keyless"]
+
+
+def test_a_matte_of_one_node_is_the_mask_of_the_next(natron: Natron, real_engine: dict[str, str]) -> None:
+    said = natron.run(
+        """
+        above, write = placed("Matte", plate="plate.####.exr", keyframe="obj1_alpha.####.exr")
+        knobs(above, keyframes="1001,1004", steps=20, as_mask=True, folder=os.path.join(FOLDER, "masks"))
+        node, write = placed("OmnimatteLayers", plate="plate.####.exr")
+        knobs(node, quality="draft")
+        node.connectInput(1, above)
+        import penumbra.hosts.natron as p
+        said["unsolved"] = refusal(lambda: p.solve(node, 1001, 1004))
+        said["masks"] = p.solve(above, 1001, 1004)
+        said["out"] = p.solve(node, 1001, 1004)
+        said["files"] = rendered(write, 1001, 1004)
+        """,
+        **real_engine,
+    )
+    assert "frame 1001 was not written" in said["unsolved"]
+    (staged,) = (natron.folder / "results" / "stage").glob("mask1-*/mask1.1001.exr")
+    mask = natron.pixels(f"{said['masks']}/matte/matte.1001.exr")[..., 3]
+    assert (natron.pixels(str(staged))[..., 0] == mask).all() and mask.max() == 1
+    assert said["files"] == [f"out.{frame}.exr" for frame in FRAMES]
+    layer = natron.pixels("out/out.1001.exr")
+    assert (layer == natron.pixels(f"{said['out']}/object1/object1.1001.exr")).all() and layer[..., 3].max() > 0.9

@@ -164,6 +164,53 @@ def test_a_changed_plate_is_written_as_it_is_seen(natron: Natron) -> None:
     assert said["moved"] == ["something above mask2 changed"]
 
 
+def test_of_a_roto_only_the_keyframes_are_written(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = placed("TrimapPropagate", plate="plate.####.exr")
+        made = engine()
+        roto = app.createNode("fr.inria.built-in.Roto")
+        roto.connectInput(0, node.getInput(0))
+        roto.getRotoContext().createEllipse(100, 100, 50, True, 1003)
+        node.connectInput(1, roto)
+        said["keyframes"] = []
+        for _ in range(2):
+            node.getParam("key_frame").trigger()
+            said["keyframes"].append(node.getParam("keyframes").get())
+        knobs(node, layer_name="cart", keyframes="1003,1005")
+        import penumbra.hosts.natron as p
+        p.solve(node, 1003, 1005)
+        job = made.jobs["job1"]
+        said["plate"] = job.plate
+        said["job"] = [[keyframe.name, keyframe.frame, keyframe.pattern] for keyframe in job.keyframes]
+        said["written"] = sorted(os.listdir(os.path.dirname(job.keyframes[0].pattern)))
+        knobs(node, output="trimap")
+        said["files"] = rendered(write, 1004, 1004)
+    """)
+    assert said["keyframes"] == ["1", ""]  # in a terminal Natron stays on frame 1
+    assert said["plate"] == str(SHOT / "plate.####.exr")
+    assert [key[:2] for key in said["job"]] == [["cart", 1003], ["cart", 1005]]
+    assert said["written"] == ["keyframe.1003.exr", "keyframe.1005.exr", "staged.json"]
+    assert natron.pixels(said["job"][0][2]).shape[2] == 1
+    assert said["files"] == ["out.1004.exr"]
+
+
+def test_pictures_of_other_colour_spaces_are_written_in_natrons(natron: Natron) -> None:
+    said = natron.run("""
+        node, write = placed("CleanPlateMatte", plate="plate.####.exr", clean="clean.exr")
+        made = engine()
+        import penumbra.hosts.natron as p
+        p.solve(node, 1003, 1004)
+        node.getInput(1).getParam("ocioInputSpace").set("color_timing")
+        p.solve(node, 1003, 1004)
+        said["jobs"] = [[job.plate, job.clean_plate, job.colorspace] for job in made.jobs.values()]
+    """)
+    (plate, clean, _), (written, converted, space) = said["jobs"]
+    assert (plate, clean) == (str(SHOT / "plate.####.exr"), str(SHOT / "clean.exr"))
+    assert "stage/plate-" in written and "stage/clean-" in converted and space == "scene_linear"
+    assert (natron.pixels(written.replace("####", "1003")) == natron.pixels(str(SHOT / "plate.1003.exr"))).all()
+    assert abs(natron.pixels(converted.replace("####", "1003")) - natron.pixels(str(SHOT / "clean.exr"))).mean() > 0.1
+
+
 def test_a_read_with_other_frame_numbers_is_passed_as_links(natron: Natron) -> None:
     said = natron.run("""
         node, write = scene()
