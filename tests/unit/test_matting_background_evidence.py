@@ -54,3 +54,18 @@ def test_a_background_in_shadow_is_no_foreground_where_shadows_are_reckoned_with
     assert found is not None and without is not None
     assert float(without.mean[0]) > 0.2 and float(found.mean[0]) < 0.1
     assert float(found.mean[1]) > 0.9, "what is the foreground stays so"
+
+
+def test_where_the_background_looks_like_the_foreground_a_rough_edge_that_fits_elsewhere_decides() -> None:
+    alphas = [1.0] * 8 + [0.0] * 8
+    picture, background, unknown, foreground = row(alphas, torch.tensor([0.1, 0.5, 0.9]))
+    distance = torch.arange(-15.5, 8.5)[None]
+    background[:, 0, 10] = background[:, 0, 21] = picture[:, 0, 21] = FRONT
+    variance = torch.full_like(picture[0], 1e-5)
+    without = background_evidence(picture, background, variance, unknown, foreground)
+    found = background_evidence(picture, background, variance, unknown, foreground, distance=distance)
+    assert found is not None and without is not None
+    assert (without.mean[2] - without.mean[13]).abs() < 0.01, "colours don't tell these two apart"
+    assert float(found.mean[2]) > 0.9 and float(found.mean[13]) < 0.1
+    astray = background_evidence(picture, background, variance, unknown, foreground, distance=-distance)
+    assert astray is not None and (astray.mean - torch.tensor(alphas))[[0, 4, 11, 15]].abs().max() < 0.1

@@ -102,8 +102,10 @@ def test_an_edge_is_as_wide_as_it_is_and_not_as_its_first_guess() -> None:
     shade = torch.where(x > 60, 0.6, 1.0)
     picture = alpha * torch.tensor([0.8, 0.15, 0.05])[:, None, None] + (1 - alpha) * background * shade
     effect, variance = 1 - shade, torch.full((HEIGHT, WIDTH), 1e-5)
-    solid, after = finer_edge(picture, background, shade.expand(3, -1, -1), guess, effect, variance)
+    mask, lit = guess.numpy() > 0.5, shade.expand(3, -1, -1)
+    solid, after = finer_edge(picture, background, lit, guess, effect, variance, mask)
     assert (solid - alpha).abs().mean() < 0.3 * (guess - alpha).abs().mean()
     assert np.abs(after.numpy() - effect.numpy())[:, ::20].max() < 0.41
     nothing = torch.zeros_like(guess)
-    assert torch.equal(finer_edge(picture, background, picture, nothing, effect, variance)[0], nothing)
+    without = finer_edge(picture, background, picture, nothing, effect, variance, nothing.numpy() > 0)
+    assert torch.equal(without[0], nothing)

@@ -8,6 +8,8 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from penumbra_engine.matting.rough_edge import by_rough_edge
+
 _CANDIDATES = 48  # foreground pixels near each unknown one
 _THIN = 32  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
 _LEVELS = 17  # alphas that are compared
@@ -29,14 +31,21 @@ class Evidence(NamedTuple):
 
 
 def background_evidence(
-    picture: Tensor, background: Tensor, variance: Tensor, unknown: Tensor, foreground: Tensor, shadows: float = 0.0
+    picture: Tensor,
+    background: Tensor,
+    variance: Tensor,
+    unknown: Tensor,
+    foreground: Tensor,
+    shadows: float = 0.0,
+    distance: Tensor | None = None,
 ) -> Evidence | None:
     """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
 
     picture, background: 3 x H x W, scene-linear, for only there a picture is alpha F + (1 - alpha) B; the background as
     it would be seen, shadows and all. variance: H x W, of picture less background where nothing covers it. unknown,
     foreground: H x W bool. shadows: how likely beforehand a pixel shows the background in a shadow of its own, beside 1
-    for all alphas between 0 and 1.
+    for all alphas between 0 and 1. distance: H x W, pixels outside a rough edge, less than 0 inside; heard as far as
+    the frame bears it out.
 
     Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
     about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
@@ -56,13 +65,23 @@ def background_evidence(
         _likelihood(picture, background, variance, pixels, near, shadows)
         for pixels, near in zip(where.split(_AT_ONCE), candidates.split(_AT_ONCE), strict=True)
     ]
-    return Evidence(*(torch.cat(values) for values in zip(*parts, strict=True)))
+    likely, misfit = (torch.cat(values) for values in zip(*parts, strict=True))
+    levels, steps = _levels(picture)
+    before = _before(steps)
+    if shadows:  # the last of the alphas, and it is 0
+        levels, before = torch.cat([levels, levels[:1]]), torch.cat([before, before.new_tensor([shadows])])
+    if distance is not None:
+        likely = by_rough_edge(likely, levels, before, distance[unknown])
+    share = torch.softmax(likely, 1)
+    mean = share @ levels
+    return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
 
 
 def _likelihood(
     picture: Tensor, background: Tensor, variance: Tensor, pixels: Tensor, candidates: Tensor, shadows: float
-) -> Evidence:
-    """pixels: N x 2, y and x. candidates: N x K x 2, of foreground pixels."""
+) -> tuple[Tensor, Tensor]:
+    """How likely (log) each of the L alphas is, N x L, the last of them a shadow alone where those are reckoned with;
+    and the misfit, N. pixels: N x 2, y and x. candidates: N x K x 2, of foreground pixels."""
     y, x = pixels.T
     colour = picture[:, candidates[..., 0], candidates[..., 1]]  # 3 x N x K
     offset, line = (picture - background)[:, y, x, None], colour - background[:, y, x, None]
@@ -71,10 +90,8 @@ def _likelihood(
     energy, with_offset, with_line = colour.square().sum(0), (colour * offset).sum(0), (colour * line).sum(0)
     noise = variance[y, x, None].clamp(min=_LEAST)
     levels, steps = _levels(picture)
-    prior = steps.clone()
-    prior[[0, -1]] += _WHOLE
     likely, misfit = [], torch.full_like(noise[:, 0], torch.inf)
-    for alpha, step, before in zip(levels.tolist(), steps.tolist(), prior.tolist(), strict=True):
+    for alpha, step, before in zip(levels.tolist(), steps.tolist(), _before(steps).tolist(), strict=True):
         # A level stands for all alphas up to half way to the next.
         spread = noise + (_TEXTURE * alpha) ** 2 * energy / 3 + step**2 / 12 * length
         lit = spread + (_SHADING * alpha) ** 2 * energy
@@ -86,10 +103,8 @@ def _likelihood(
     if shadows:
         alone, left_over = _in_shadow(picture[:, y, x], background[:, y, x], noise[:, 0])
         likely.append(alone + math.log(shadows * candidates.shape[1]))
-        misfit, levels = torch.minimum(misfit, left_over), torch.cat([levels, levels[:1]])
-    share = torch.softmax(torch.stack(likely, 1), 1)
-    mean = share @ levels
-    return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
+        misfit = torch.minimum(misfit, left_over)
+    return torch.stack(likely, 1), misfit
 
 
 def _in_shadow(picture: Tensor, background: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
@@ -110,3 +125,10 @@ def _levels(picture: Tensor) -> tuple[Tensor, Tensor]:
     levels = even.square() * (3 - 2 * even)
     between = torch.cat([levels[:1], (levels[1:] + levels[:-1]) / 2, levels[-1:]])
     return levels, between.diff()
+
+
+def _before(steps: Tensor) -> Tensor:
+    """How likely each of the alphas is beforehand, 1 for all between 0 and 1."""
+    before = steps.clone()
+    before[[0, -1]] += _WHOLE
+    return before

@@ -23,6 +23,8 @@ def closed_form_over_background(
     background: Tensor,
     variance: Tensor,
     shadows: float = 0.0,
+    foreground: Tensor | None = None,
+    distance: Tensor | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     limit: int = 1000,
@@ -33,8 +35,9 @@ def closed_form_over_background(
     picture, background: T x 3 x H x W, both scene-linear: an encoded picture is no alpha F + (1 - alpha) B, and edges
     against a bright background would come out thin. The background as it would be seen there, with shadows if the
     alpha shall not have them. variance: T x 1 x H x W, of picture less background where nothing covers it. shadows: as
-    for background_evidence, where the background lacks some. trimap, start, tolerance, limit, epsilon: as for
-    closed_form.
+    for background_evidence, where the background lacks some. foreground: T x 1 x H x W bool, unknown pixels whose
+    colour is the foreground's all the same. distance: T x 1 x H x W, pixels outside a rough mask, less than 0 inside;
+    None where there is none. trimap, start, tolerance, limit, epsilon: as for closed_form.
 
     The data of a pixel is the mean of alpha by background_evidence; its weight falls with the variance of that: a pixel
     that shows the background is held at 0 firmly, one whose foreground looks like the background not at all. What no
@@ -49,7 +52,9 @@ def closed_form_over_background(
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
         plate = frame[:3]
-        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, (known > 0) & ~unknown, shadows)
+        colours = ((known > 0) & ~unknown) | (frame[7] > 0)
+        rough = None if distance is None else frame[8]
+        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough)
         data = None
         if evidence:
             unexplained = (evidence.misfit - _EXPLAINED).clamp(min=0)
@@ -58,4 +63,6 @@ def closed_form_over_background(
         system = matting_laplacian(plate, unknown, known, epsilon, data)
         return system.solve(TwoLevel(system, plate), guess, tolerance, limit)
 
-    return solve_frames(torch.cat([picture, background, variance], 1), trimap, start, solve, _MARGIN)
+    none = torch.zeros_like(variance)
+    planes = [none if plane is None else plane.to(none) for plane in (foreground, distance)]
+    return solve_frames(torch.cat([picture, background, variance, *planes], 1), trimap, start, solve, _MARGIN)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,7 +10,7 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
 from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.morphology import dilate
+from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.clean_plate.network import Network
@@ -24,6 +25,8 @@ _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask'
 _SOFT = 0.02  # alpha that is neither 0 nor 1
 _BESIDE = 0.008  # of the width: how far beside its soft pixels an edge is solved again
 _ROUNDS = 2
+_SOURCE, _OWN = 3.0, 0.97  # px inside the mask, and alpha, from where on a colour is taken for the subject's own
+_SHADOWS = 0.2  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
@@ -69,7 +72,7 @@ def solve_matte(
                 if network:
                     solid, effect = _by_network(shot, plates, masks, canvas, bound, network, index)
                 else:
-                    solid, effect = _in_closed_form(plates, masks, canvas, bound, index)
+                    solid, effect = _in_closed_form(plates, masks, canvas, bound, bool(shot.names), index)
                 # Behind what is solid nothing of the effect is seen: the layer has a hole there.
                 effect = torch.where(solid >= 1 - _SILENT, 0.0, effect)
                 alphas[index] = _rounded(torch.stack([solid, effect])).numpy()
@@ -79,15 +82,18 @@ def solve_matte(
         return Matte(entry.key, entry.stack("alpha"), entry.stack("confidence"))
 
 
-def _in_closed_form(plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, index: int) -> tuple[Tensor, Tensor]:
+def _in_closed_form(
+    plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, drawn: bool, index: int
+) -> tuple[Tensor, Tensor]:
     """Alpha of the subject and of its effects, H x W both."""
     picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
     transmission, effect = bound.read(index)
     band = max(3.0, _BAND * picture.shape[2])
-    solid, effect = objects_and_effect(picture, background, transmission, effect, masks.union(index), canvas, band)
+    mask = masks.union(index)
+    solid, effect = objects_and_effect(picture, background, transmission, effect, mask, canvas, band)
     misplaced = canvas.tolerance(index) * slope(background[None])[0]
     variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
-    return finer_edge(picture, background, transmission, solid, effect, variance.mean(0))
+    return finer_edge(picture, background, transmission, solid, effect, variance.mean(0), mask, drawn)
 
 
 def _by_network(
@@ -102,15 +108,26 @@ def _by_network(
 
 
 def finer_edge(
-    picture: Tensor, background: Tensor, transmission: Tensor, solid: Tensor, effect: Tensor, variance: Tensor
+    picture: Tensor,
+    background: Tensor,
+    transmission: Tensor,
+    solid: Tensor,
+    effect: Tensor,
+    variance: Tensor,
+    mask: np.ndarray,
+    drawn: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Alpha of the subject and of its effects with the edge solved in closed form, H x W both.
 
     solid, effect: H x W, the same by each pixel's own colours. transmission: 3 x H x W, of the effects. variance: H x
-    W, of picture less background. What lies beside the soft pixels is solved with them, so an edge that was taken for
+    W, of picture less background. mask: H x W bool, about where the subject is: what is as dark as its shadow, colours
+    don't tell. drawn: whether the mask was given; one that was found by the same colours says nothing of whose they
+    are. What lies beside the soft pixels is solved with them, so an edge that was taken for
     narrower than it is grows from round to round.
     """
     band = max(3.0, _BESIDE * solid.shape[1])
+    distance = torch.from_numpy(distance_outside(mask) - distance_outside(~mask)).float()
+    own = (distance <= -_SOURCE) & (solid > _OWN) & drawn
     for _ in range(_ROUNDS):
         soft = (solid > _SOFT) & (solid < 1 - _SOFT)
         unknown = torch.from_numpy(dilate(soft.numpy(), band))
@@ -125,6 +142,9 @@ def finer_edge(
             *frame,
             background=behind[None],
             variance=variance[None, None],
+            shadows=_SHADOWS,
+            foreground=own[None, None],
+            distance=distance[None, None],
             start=solid[None, None],
             tolerance=_TOLERANCE,
         )
