@@ -67,6 +67,7 @@ class Input:
     frames_knob: str = ""
     hint: bool = True  # a rough guide, not a picture: one channel of it is used
     optional: bool = False
+    unless: str = ""  # an optional input is needed after all unless this one is connected, or the knob is knob=value
     absent: str = ""  # what the job says where nothing is connected
 
 
@@ -284,7 +285,7 @@ CLEAN_PLATE_MATTE = NodeSpec(
         _PLATE,
         Input("clean", "The clean plate, a still or a sequence. Nothing connected: the background that Omnimatte "
               "Layers finds in this shot, for which a mask is needed.", "clean_plate", hint=False, optional=True,
-              absent=AUTO),
+              unless="mask", absent=AUTO),
         Input("mask", "Rough mask of the subject; everything else stays in the background.", "masks",
               object_name="subject", optional=True),
     ),
@@ -378,7 +379,7 @@ MATTE = NodeSpec(
     inputs=(
         _PLATE,
         Input("keyframe", "A finished matte, right on the keyframes: roto, a key, or a result of Trimap Propagate.",
-              "keyframes", "layer_name", "matte", "keyframes", optional=True),
+              "keyframes", "layer_name", "matte", "keyframes", optional=True, unless="model=rvm"),
     ),
     knobs=(
         *_output_knob(_MATTE_OUTPUTS),

@@ -286,14 +286,19 @@ def build_job(spec: NodeSpec, said: Dict[str, Any], patterns: Dict[str, str], ou
     return job
 
 
-def check_inputs(spec: NodeSpec, connected: Iterable[str]) -> None:
-    """Raise Refused unless the inputs a solve needs are connected."""
+def check_inputs(spec: NodeSpec, connected: Iterable[str], values: Dict[str, Any]) -> None:
+    """Raise Refused unless the inputs that a solve with these knobs needs are connected."""
     there = set(connected)
     needed = [given for given in spec.inputs if not given.optional]
     masks = [given.name for given in needed if given.name_knob and not given.frames_knob]
     for given in needed:
         if given.name not in there and given.name not in masks:
             raise Refused("nothing is connected to {}; connect it and press Solve".format(given.name))
+    for given in spec.inputs:
+        knob, _, value = given.unless.partition("=")
+        if knob and not there.intersection((given.name, knob)) and values.get(knob) != value:
+            raise Refused("nothing is connected to {}; connect it, or {}".format(
+                given.name, "set {} to {}".format(knob, value) if value else knob))
     if masks and not there.intersection(masks):
         raise Refused("no mask is connected; connect a rough mask of each object, the front one to {}".format(masks[0]))
 

@@ -60,6 +60,15 @@ def test_omnimatte_layers(natron: Natron, real_engine: dict[str, str]) -> None:
         knobs(node, output="all layers")
         write.getParam("processAllPlanes").set(True)
         said["files"]["planes"] = rendered(write, 1001, 1004, "planes")
+        over, picked = app.createNode("net.sf.openfx.MergePlugin"), app.createNode("fr.inria.openfx.WriteOIIO")
+        for index, plane in enumerate(("background", "cart")):
+            shuffle = app.createNode("net.sf.openfx.ShufflePlugin")
+            shuffle.connectInput(0, node)
+            for channel in "RGBA":
+                shuffle.getParam("output" + channel).set("B.{}.{}".format(plane, channel))
+            over.connectInput(index, shuffle)
+        picked.connectInput(0, over)
+        said["files"]["over"] = rendered(picked, 1003, 1003, "over")
         said["stale"] = flow.check(p.NatronPanel(node, app))
         knobs(node, mask1_name="layers")
         node.getParam("solve").trigger()
@@ -75,6 +84,8 @@ def test_omnimatte_layers(natron: Natron, real_engine: dict[str, str]) -> None:
     planes = natron.channels("planes/planes.1003.exr")
     assert set(planes) == set(layers) >= {"A", "cart.A", "background.R"}
     assert all((planes[name] == layers[name]).all() for name in layers)
+    over, plate = natron.pixels("over/over.1003.exr")[..., :3], natron.pixels(str(SHOT / "plate.1003.exr"))
+    assert np.abs(over - plate).max() < 2e-3 * max(1.0, plate.max())
     assert said["files"]["object 2"] == [] and "press Solve on this Omnimatte Layers node" in natron.log
     assert said["stale"] == [] and "reserved" in said["refused"]
 
@@ -132,7 +143,7 @@ def test_clean_plate_matte(natron: Natron, real_engine: dict[str, str]) -> None:
     plate = natron.pixels("plate/plate.1002.exr")[..., :3]
     assert np.abs(over - plate).max() < 4e-3 * max(1.0, plate.max())
     assert "penumbra models add" in said["weightless"]
-    assert "mask" in said["blind"]
+    assert said["blind"] == "nothing is connected to clean; connect it, or mask"
 
 
 def test_matte(natron: Natron, real_engine: dict[str, str]) -> None:
@@ -155,7 +166,7 @@ def test_matte(natron: Natron, real_engine: dict[str, str]) -> None:
     alpha = natron.pixels("matte/matte.1004.exr")[..., 3]
     assert np.abs(alpha - truth(natron, 1004)).max() < 2e-3  # a keyed frame keeps the matte that was given
     assert "penumbra models add" in said["weightless"]
-    assert "keyframe" in said["keyless"]
+    assert said["keyless"] == "nothing is connected to keyframe; connect it, or set model to rvm"
 
 
 def test_a_matte_of_one_node_is_the_mask_of_the_next(natron: Natron, real_engine: dict[str, str]) -> None:

@@ -271,11 +271,20 @@ class Jobs(unittest.TestCase):
             self.job(self.said(), plate="p.####.exr")
 
     def test_inputs_that_are_needed(self):
-        staging.check_inputs(NODE, ["plate", "mask2"])
+        staging.check_inputs(NODE, ["plate", "mask2"], {})
         with self.assertRaisesRegex(Refused, "nothing is connected to plate"):
-            staging.check_inputs(NODE, ["mask1"])
+            staging.check_inputs(NODE, ["mask1"], {})
         with self.assertRaisesRegex(Refused, "no mask is connected"):
-            staging.check_inputs(NODE, ["plate"])
+            staging.check_inputs(NODE, ["plate"], {})
+
+    def test_inputs_that_another_one_or_a_knob_stands_in_for(self):
+        for connected in (["plate", "clean"], ["plate", "mask"]):
+            staging.check_inputs(CLEAN_PLATE_MATTE, connected, {})
+        with self.assertRaisesRegex(Refused, "nothing is connected to clean; connect it, or mask$"):
+            staging.check_inputs(CLEAN_PLATE_MATTE, ["plate"], {})
+        staging.check_inputs(MATTE_NODE, ["plate"], {"model": "rvm"})
+        with self.assertRaisesRegex(Refused, "nothing is connected to keyframe; connect it, or set model to rvm"):
+            staging.check_inputs(MATTE_NODE, ["plate"], {"model": "small"})
 
     def test_the_range_is_the_inputs_or_the_users(self):
         self.assertEqual(staging.chosen_range(VALUES, (5, 9)), (5, 9))

@@ -285,7 +285,7 @@ class _Plan:
     def __init__(self, panel: Panel, values: Dict[str, Any]) -> None:
         spec = panel.spec
         connected = panel.connected()
-        staging.check_inputs(spec, connected)
+        staging.check_inputs(spec, connected, values)
         frames = staging.frames_of(*staging.chosen_range(values, panel.input_range()))
         self.folder = panel.folder(str(values["folder"]))
         self.seen = panel.seen(frames)
