@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import masked_median, mean_of_clean, undisturbed
+from penumbra_engine.imaging.background import masked_median, mean_of_clean, undisturbed, undisturbed_near, weighted_mean
 from penumbra_engine.imaging.noise import Noise
 
 NOISE = Noise(read=1e-5, shot=1e-4)
@@ -85,3 +85,16 @@ def test_neighbours_agree_which_light_is_the_full_one(clean: Tensor) -> None:
     samples = noisy(clean * light[:, None, None, None])
     found = undisturbed(samples, torch.ones(len(light), HEIGHT, WIDTH, dtype=torch.bool), NOISE)
     assert (found / clean).mean(0).std() < 0.012  # 0.019 where each chooses for itself, 0.007 is the noise
+
+
+def test_weights_weigh() -> None:
+    samples = torch.tensor([1.0, 2.0, 50.0])[:, None, None, None].expand(3, 2, 1, 2)
+    weight = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[:, None]
+    assert weighted_mean(samples, weight).tolist() == [[[1.25, 0.0]]] * 2
+
+
+def test_where_near_samples_differ_is_told(clean: Tensor, samples: Tensor) -> None:
+    samples[5:9, :, 4:12, 5:15] *= 0.6  # a shadow for a fifth of the time
+    found, differ = undisturbed_near(samples, torch.rand(20, HEIGHT, WIDTH) + 0.5, NOISE, 0.1)
+    assert differ[5:11, 6:14].all() and not differ[:, 18:].any()
+    assert (found - clean).abs().max() < 0.03

@@ -64,10 +64,15 @@ class Projection:
     def at(self, inverse_depth: Tensor) -> tuple[Tensor, Tensor]:
         """Pixels S x H x W x 2 for inverse depths H x W (0 is infinitely far, or one number), and their inverse depth
         in each source, S x H x W, which is not positive behind that camera."""
-        z = self.directions[:, 2] + inverse_depth * self.translations[:, 2]
+        x, y, z = (torch.addcmul(self.directions[:, i], inverse_depth, self.translations[:, i]) for i in range(3))
         ahead = z > _BEHIND
-        over = 1 / z.clamp(min=_BEHIND)
-        x, y = ((self.directions[:, i] + inverse_depth * self.translations[:, i]) * over for i in (0, 1))
-        scale = self.cameras.focal * (1 + self.cameras.radial * (x * x + y * y).clamp(max=4))
-        flat = torch.stack([x * scale + self.cameras.centre[0], y * scale + self.cameras.centre[1]], -1)
-        return flat.masked_fill_(~ahead[..., None], _NOWHERE), torch.where(ahead, inverse_depth * over, -1.0)
+        over = z.clamp_(min=_BEHIND).reciprocal_()
+        x, y = x.mul_(over), y.mul_(over)
+        # All in place: these are many large pictures, and memory takes longer than arithmetic.
+        scale = (x * x).addcmul_(y, y).clamp_(max=4).mul_(self.cameras.focal * self.cameras.radial)
+        scale = scale.add_(self.cameras.focal)
+        flat = torch.stack([p.mul_(scale).add_(c) for p, c in zip((x, y), self.cameras.centre, strict=True)], -1)
+        there = over.mul_(inverse_depth)
+        if not ahead.all():
+            flat, there = flat.masked_fill_(~ahead[..., None], _NOWHERE), there.masked_fill_(~ahead, -1.0)
+        return flat, there

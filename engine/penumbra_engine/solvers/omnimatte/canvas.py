@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import mean_of_clean, undisturbed
+from penumbra_engine.imaging.background import REACH, mean_of_clean, undisturbed
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
@@ -263,8 +263,8 @@ class _Flat:
         shown = torch.zeros(self.canvas_height, self.canvas_width, dtype=torch.bool)
         for top in bands:
             bottom = min(top + rows, self.canvas_height)
-            # One row more on each side: what is near a pixel decides too.
-            above, below = max(0, top - 1), min(self.canvas_height, bottom + 1)
+            # Some rows more on each side: what is near a pixel decides too.
+            above, below = max(0, top - REACH), min(self.canvas_height, bottom + REACH)
             band = torch.from_numpy(samples.rows(above, below))
             picture = band[:, :3] / torch.from_numpy(self.gains / self.sampled).float()[:, :, None, None]
             state = self._state_rows(above, below)

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import undisturbed_near
+from penumbra_engine.imaging.background import REACH, undisturbed_near, weighted_mean
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import sample
@@ -23,11 +24,11 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
+_FEW = (1, 2, 4, 7, 12, 20)  # for a first look, half as many
 _STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
 _NOISY = 8  # pairs of frames that noise is measured on
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
-_APRON = 3  # rows around a band that its pixels look at
 
 
 class MultiView:
@@ -50,18 +51,19 @@ class MultiView:
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         self.background = self.entry.create_stack("background", (self.count, 3, self.height, self.width))
         self.seen = self.entry.create_stack("seen", (self.count, 1, self.height, self.width))
+        self.unsettled = self.entry.create_stack("unsettled", (self.count, 1, self.height, self.width), np.uint8)
         tolerance = self.entry.create_stack("tolerance", (self.count, 1, 1, 1))
         for index in range(self.count):
             self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
             tolerance[index] = np.full((1, 1, 1), _TOLERANCE, np.float32)
             yield self._tick()
-        yield from self._fuse_all(first=True)
         if self.geometry.measured is not None:
+            yield from self._fuse_all(_FEW)
             yield from self._find_effects()
             yield from self._carry_past_effects()
-            yield from self._fuse_all(first=True)
+        yield from self._fuse_all(_OFFSETS)
         yield from self._find_effects()
-        yield from self._fuse_all(first=False)
+        yield from self._settle_all()
         misfit = yield from self._find_effects()
         sure = self.entry.create_stack("sure", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
@@ -93,12 +95,12 @@ class MultiView:
         return self.geometry.inverse_depth(index, self.height, self.width)
 
     def _fetch(
-        self, target: int, sources: list[int], rows: slice, extra: Stack | None = None
+        self, target: int, sources: list[int], rays: Tensor, depth: Tensor, extra: Stack | None = None
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Rows of a frame as each source shows them, 3 (and those of `extra`) x rows x W, and where it does: what
-        lies in front of a point in the source hides it there."""
-        projection = self.cameras.seen_from(target, sources, self.rays[:, rows])
-        for source, pixels, there in zip(sources, *projection.at(self._depth(target)[rows]), strict=True):
+        """A part of a frame, whose rays are 3 x h x w and inverse depths h x w, as each source shows it, 3 (and those
+        of `extra`) x h x w, and where it does: what lies in front of a point in the source hides it there."""
+        for source in sources:
+            pixels, there = self._project(target, source, rays, depth)
             picture = self._plate(source)
             if extra is not None:
                 picture = torch.cat([picture, torch.from_numpy(extra[source]).float()])
@@ -106,11 +108,15 @@ class MultiView:
             measured, _ = nearest(self._depth(source), pixels)
             yield values, inside & (there > 0) & alike(measured, there, float(self.geometry.step[source]))
 
+    def _project(self, target: int, source: int, rays: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
+        pixels, there = self.cameras.seen_from(target, [source], rays).at(depth)
+        return pixels[0], there[0]
+
     def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
         """A frame as another sees it, and where it does."""
         if target == source:
             return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
-        ((picture, visible),) = self._fetch(target, [source], slice(0, self.height))
+        ((picture, visible),) = self._fetch(target, [source], self.rays, self._depth(target))
         return picture, visible
 
     def _carry_past_effects(self) -> Steps[None]:
@@ -128,42 +134,73 @@ class MultiView:
             yield self._tick()
         self.geometry = replace(self.geometry, depth=depth)
 
-    def _fuse_all(self, first: bool) -> Steps[None]:
+    def _fuse_all(self, offsets: tuple[int, ...]) -> Steps[None]:
         for index in range(self.count):
-            self._fuse(index, first)
+            self._fuse(index, self._around(index, offsets))
             yield self._tick()
 
-    def _fuse(self, index: int, first: bool) -> None:
+    def _around(self, index: int, offsets: tuple[int, ...]) -> list[int]:
+        return [index + sign * o for o in offsets for sign in (-1, 1) if 0 <= index + sign * o < self.count]
+
+    def _fuse(self, index: int, sources: list[int]) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
         with the distance between two cameras."""
-        sources = [index + sign * o for o in _OFFSETS for sign in (-1, 1) if 0 <= index + sign * o < self.count]
         rows = max(8, _BAND_BYTES // (len(sources) * self.width * 4 * 8))
         background, seen = torch.empty(3, self.height, self.width), torch.empty(self.height, self.width)
+        unsettled = torch.empty(self.height, self.width, dtype=torch.bool)
+        depth = self._depth(index)
         for top in range(0, self.height, rows):
             bottom = min(top + rows, self.height)
-            above, below = max(0, top - _APRON), min(self.height, bottom + _APRON)
-            earlier = torch.from_numpy(self.background[index][:, above:below])
-            colour, times = self._band(index, sources, slice(above, below), first, earlier)
+            above, below = max(0, top - REACH), min(self.height, bottom + REACH)
+            samples, weight = self._samples(index, sources, self.rays[:, above:below], depth[above:below], DISTURBED)
+            colour, differ = undisturbed_near(samples, weight, self.noise, _TOLERANCE)
             kept = slice(top - above, bottom - above)
-            background[:, top:bottom], seen[top:bottom] = colour[:, kept], times[kept]
-        if first and not (seen > 0).all():
+            background[:, top:bottom], unsettled[top:bottom] = colour[:, kept], differ[kept]
+            seen[top:bottom] = (weight[:, kept] > 0).sum(0).float()
+        if not (seen > 0).all():
             background = fill_smoothly(background, (seen > 0).float())
-        self.background[index] = background.numpy()
+        self.background[index], self.unsettled[index] = background.numpy(), unsettled[None].byte().numpy()
         self.seen[index] = (seen[None] / 8).clamp(max=1).numpy()
 
-    def _band(self, index: int, sources: list[int], rows: slice, first: bool, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Colour 3 x rows x W and how many samples it rests on."""
-        samples, weights = [], []
-        for source, (values, visible) in zip(sources, self._fetch(index, sources, rows, self.state), strict=True):
-            known = visible & (values[3] > (DISTURBED if first else CLEAN) - 0.05)
-            samples.append(values[:3])
-            weights.append(known.float() / abs(source - index))
-        stacked, weight = torch.stack(samples), torch.stack(weights)
-        times = (weight > 0).sum(0).float()
-        if first:
-            return undisturbed_near(stacked, weight, self.noise, _TOLERANCE), times
-        mean = (weight[:, None] * stacked).sum(0) / weight.sum(0).clamp(min=1e-6)
-        return torch.where(times > 0, mean, earlier), times
+    def _settle_all(self) -> Steps[None]:
+        """The mean of what turned out to be clean. Where all samples agreed, and none was found to be of an effect,
+        that is what there is already."""
+        for index in range(self.count):
+            sources = self._around(index, _OFFSETS)
+            background = torch.from_numpy(self.background[index])
+            seen = torch.from_numpy(self.seen[index])
+            depth = self._depth(index)
+            places = self._unsettled(index, sources, depth).nonzero()
+            for y, x in (piece.T for piece in places.split(_BAND_BYTES // (len(sources) * 4 * 8))):
+                samples, weight = self._samples(index, sources, self.rays[:, None, y, x], depth[None, y, x], CLEAN)
+                times = (weight > 0).sum(0)[0]
+                mean = weighted_mean(samples, weight)[:, 0]
+                background[:, y, x] = torch.where(times > 0, mean, background[:, y, x])
+                seen[0, y, x] = (times / 8).clamp(max=1)
+            self.background[index], self.seen[index] = background.numpy(), seen.numpy()
+            yield self._tick()
+
+    def _unsettled(self, index: int, sources: list[int], depth: Tensor) -> Tensor:
+        """H x W bool, where samples differed or one of them may be of an effect."""
+        found = torch.from_numpy(self.unsettled[index][0] > 0)
+        for source in sources:
+            effects = torch.from_numpy(self.state[source][0] == DISTURBED)
+            if effects.any():
+                beside = box(effects[None, None].float(), 2)[0, 0] > 0  # what interpolation looks at
+                found |= nearest(beside, self._project(index, source, self.rays, depth)[0])[0]
+        return found
+
+    def _samples(
+        self, index: int, sources: list[int], rays: Tensor, depth: Tensor, least: int
+    ) -> tuple[Tensor, Tensor]:
+        """A part of a frame as S sources show it, S x 3 x h x w, and what each weighs, S x h x w, 0 where its state is
+        below `least`."""
+        samples, weight = torch.empty(len(sources), 3, *depth.shape), torch.empty(len(sources), *depth.shape)
+        fetched = self._fetch(index, sources, rays, depth, self.state)
+        for k, (source, (values, visible)) in enumerate(zip(sources, fetched, strict=True)):
+            samples[k] = values[:3]
+            weight[k] = (visible & (values[3] > least - 0.05)) / abs(source - index)
+        return samples, weight
 
     def _find_effects(self) -> Steps[np.ndarray]:
         """Mark where each frame differs from its background; T, by how many standard deviations the rest of it does."""
