@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.background import masked_median, mean_of_clean, undisturbed, undisturbed_near, weighted_mean
+from penumbra_engine.imaging.background import (
+    doubt,
+    masked_median,
+    mean_of_clean,
+    undisturbed,
+    undisturbed_near,
+    weighted_mean,
+)
 from penumbra_engine.imaging.noise import Noise
 
 NOISE = Noise(read=1e-5, shot=1e-4)
@@ -98,3 +105,13 @@ def test_where_near_samples_differ_is_told(clean: Tensor, samples: Tensor) -> No
     found, differ = undisturbed_near(samples, torch.rand(20, HEIGHT, WIDTH) + 0.5, NOISE, 0.1)
     assert differ[5:11, 6:14].all() and not differ[:, 18:].any()
     assert (found - clean).abs().max() < 0.03
+
+
+def test_doubt_is_of_what_samples_differ_in_beyond_the_noise(clean: Tensor, samples: Tensor) -> None:
+    weight = torch.ones(20, HEIGHT, WIDTH)
+    samples[::2, :, 4:12] += 0.2  # fetched from the wrong place on every other frame
+    weight[1:, :, 15:] = 0
+    found = doubt(samples, weight, weighted_mean(samples, weight), NOISE)
+    assert found[:, 4:12, :15].mean().item() == pytest.approx(0.1**2 / 19, rel=0.1)  # the square of the standard error
+    assert found[:, 12:, :15].mean() < 0.1 * NOISE.variance(clean).mean()
+    assert not found[:, :, 15:].any()

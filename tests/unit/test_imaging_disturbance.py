@@ -56,6 +56,18 @@ def test_a_faint_shadow_on_a_rough_wall_shows_over_a_wide_part() -> None:
     assert found[12:-12, 26:34].median() > 3 and found[12:-12, 6:14].max() < 1.5
 
 
+@pytest.mark.parametrize("radius", [1, 5])
+def test_a_background_in_doubt_is_disturbed_by_more(clean: Tensor, radius: int) -> None:
+    still, shaded = torch.zeros(HEIGHT, WIDTH), clean * 0.8
+    doubt = torch.zeros_like(clean)
+    doubt[..., :10] = 0.3**2
+    doubts = (None, doubt[None])
+    plain, doubted = (disturbance(shaded[None], clean[None], NOISE, still, radius, doubt=d) for d in doubts)
+    assert plain.min() > 5
+    assert doubted[0, :, : 10 - radius].max() < 1.5
+    assert torch.equal(doubted[0, :, 10 + radius :], plain[0, :, 10 + radius :])
+
+
 def test_unevenness_is_what_wide_parts_differ_by() -> None:
     wall = torch.full((3, 64, 64), 0.4)
     half = torch.ones(64, 64, dtype=torch.bool)

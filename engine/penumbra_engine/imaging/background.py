@@ -62,6 +62,21 @@ def weighted_mean(samples: Tensor, weight: Tensor) -> Tensor:
     return total / weight.sum(0).clamp(min=1e-6)
 
 
+def doubt(samples: Tensor, weight: Tensor, mean: Tensor, noise: Noise) -> Tensor:
+    """The variance of a weighted mean by how its samples differ beyond the noise: what is fetched from a wrong place or
+    moves on its own is something else in each. T x C x H x W, T x H x W and C x H x W; C x H x W, 0 where there is but
+    one sample, which tells nothing of itself.
+    """
+    squares = torch.zeros_like(mean)
+    for sample, share in zip(samples, weight, strict=True):
+        squares.addcmul_((sample - mean).square_(), share)
+    total = weight.sum(0).clamp(min=1e-6)
+    count = (total.square() / weight.square().sum(0).clamp(min=1e-9)).clamp(min=1)  # of samples of one weight
+    spread = squares / total * count / (count - 1).clamp(min=0.5)
+    several = (weight > 0).sum(0) > 1
+    return torch.where(several, (spread - noise.variance(mean)).clamp(min=0) / count, 0.0)
+
+
 def _disturbed(samples: Tensor, valid: Tensor, centre: Tensor, variance: Tensor) -> Tensor:
     """Where over a tenth of the valid samples lie farther from the centre than its variance (C x H x W both) makes
     likely, H x W bool."""

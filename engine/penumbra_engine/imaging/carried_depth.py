@@ -45,11 +45,12 @@ def carry(
     found = []
     for source in sources:
         pixels, there = (part[0] for part in cameras.seen_from(source, [target], rays).at(depth[source]))
-        x, y = pixels.round().long().unbind(-1)
-        kept = valid[source] & (x >= 0) & (y >= 0) & (x < width) & (y < height) & (there > 0)
-        splat = torch.zeros(height * width)
-        splat.scatter_reduce_(0, (y * width + x)[kept], there[kept], "amax")
-        found.append(splat.reshape(height, width))
+        # What lies outside goes to a border of one pixel, and what is not valid puts nothing anywhere.
+        x, y = (at.clamp(-1, n).add_(1.5).long() for at, n in zip(pixels.unbind(-1), (width, height), strict=True))
+        put = torch.where(valid[source], there, 0.0).clamp_(min=0)
+        splat = torch.zeros((height + 2) * (width + 2))
+        splat.scatter_reduce_(0, (y * (width + 2) + x).flatten(), put.flatten(), "amax")
+        found.append(splat.reshape(height + 2, width + 2)[1:-1, 1:-1])
     candidates = torch.stack(found)
     chosen = torch.where(valid[target], depth[target], 0.0)
     chosen[~valid[target]] = _foremost(candidates[:, ~valid[target]], step)

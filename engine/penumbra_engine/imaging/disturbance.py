@@ -43,14 +43,20 @@ def unevenness(seen: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise) -> f
 
 
 def disturbance(
-    picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, radius: int = 2, uneven: float = LEAST_UNEVEN
+    picture: Tensor,
+    background: Tensor,
+    noise: Noise,
+    tolerance: Tensor,
+    radius: int = 2,
+    uneven: float = LEAST_UNEVEN,
+    doubt: Tensor | None = None,
 ) -> Tensor:
     """By how many standard deviations the mean of a picture over a square differs from the background's.
 
     picture, background: N x C x H x W; the result N x H x W, the largest over the channels. tolerance: H x W, what
     registration may be off by, in pixels; an edge moved by that much is no disturbance. A square moved as a whole
     changes by the slope of the means; what moves each pixel of it in its own way hardly adds up. uneven: relative, what
-    the background may be too bright or dark by.
+    the background may be too bright or dark by. doubt: N x C x H x W, the variance of the background itself.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
     count, smooth = (2 * radius + 1) ** 2, box(background, radius)
@@ -60,6 +66,8 @@ def disturbance(
         together = (tolerance * slope(smooth)).square()
         apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
         variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
+    if doubt is not None:
+        variance = variance + box(doubt, radius) * min(1.0, _ALIKE / count)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 

@@ -62,8 +62,8 @@ def denoise_ratio(ratio: Tensor, variance: Tensor, guide: Tensor, guide_variance
             if dy * dy + dx * dx > radius * radius + 1:
                 continue
             other = padded[..., radius + dy : radius + dy + height, radius + dx : radius + dx + width]
-            distance = box((guide - other[:, :1]).square() / (guide_variance + other[:, 1:2]), 1)
-            alike = torch.exp(-3 * (distance - 1).clamp(0, 20))  # no smaller: denormal numbers are slow
-            total += alike * other[:, 2 : 2 + channels]
-            weight += alike * other[:, 2 + channels :]
+            distance = box((guide - other[:, :1]).square_().div_(guide_variance + other[:, 1:2]), 1)
+            alike = distance.sub_(1).clamp_(0, 20).mul_(-3).exp_()  # no smaller: denormal numbers are slow
+            total.addcmul_(alike, other[:, 2 : 2 + channels])
+            weight.addcmul_(alike, other[:, 2 + channels :])
     return total / weight

@@ -32,7 +32,7 @@ class Match:
         self._target, self._hidden = pictures[target] + _LIFT, hidden[target]
         self._sources = torch.where(hidden[ordered][:, None], 0.0, pictures[ordered] + _LIFT)
         self._projection = cameras.seen_from(target, ordered, rays)
-        self._half = rays.new_tensor([rays.shape[2] - 1, rays.shape[1] - 1]) / 2
+        self._scale = 2 / rays.new_tensor([rays.shape[2] - 1, rays.shape[1] - 1])
 
     @property
     def size(self) -> tuple[int, int]:
@@ -41,7 +41,7 @@ class Match:
 
     def cost(self, inverse_depth: Tensor) -> Tensor:
         """H x W, for inverse depths H x W or one for all pixels."""
-        grid = self._projection.at(inverse_depth)[0].div_(self._half).sub_(1)
+        grid = self._projection.at(inverse_depth)[0].mul_(self._scale).sub_(1)
         seen = F.grid_sample(self._sources, grid, mode="bilinear", padding_mode="zeros", align_corners=True)
         difference = seen.sub_(self._target).abs_().mean(1).clamp_(max=_TRUNCATED)
         sides = [side.mean(0) for side in (difference[: self._early], difference[self._early :]) if len(side)]

@@ -70,8 +70,8 @@ def measure_effect(
     exactly an `over` with alpha 1 - min s; what adds light needs alpha (I - B) / (ceiling - B) at least.
     """
     height, width = objects.shape
-    noise, tolerance, sure = canvas.noise, canvas.tolerance(index), canvas.sure(index)
-    found = disturbed(picture, background, objects, noise, tolerance, canvas.uneven, LIKELY, sure)
+    noise, tolerance, sure, doubt = canvas.noise, canvas.tolerance(index), canvas.sure(index), canvas.doubt(index)
+    found = disturbed(picture, background, objects, noise, tolerance, canvas.uneven, LIKELY, sure, doubt)
     region = found | dilate(objects, 2)
     transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)
     held = np.argwhere(region)

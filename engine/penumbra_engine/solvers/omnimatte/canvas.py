@@ -56,6 +56,7 @@ class Canvas:
     _tolerance: Stack
     uneven: float = field(default=MOST_UNEVEN, kw_only=True)
     _sure: Stack | None = field(default=None, kw_only=True)
+    _doubt: Stack | None = field(default=None, kw_only=True)
 
     @property
     def still(self) -> bool:
@@ -79,6 +80,13 @@ class Canvas:
     def sure(self, index: int) -> np.ndarray | None:
         """H x W bool, where the background is not taken from beside an edge of depth; None where no depth was used."""
         return None if self._sure is None else self._sure[index][0] > 0
+
+    def doubt(self, index: int) -> Tensor | None:
+        """3 x H x W in the exposure of the frame, the variance of the background by how the samples that it was fetched
+        from differ; None where no depth was used."""
+        if self._doubt is None:
+            return None
+        return torch.from_numpy(self._doubt[index]) * torch.from_numpy(self.gains[index]).float()[:, None, None] ** 2
 
 
 def build_canvas(
@@ -111,6 +119,7 @@ def build_canvas(
             entry.stack("tolerance"),
             uneven=meta["uneven"],
             _sure=entry.stack("sure") if entry.has("sure") else None,
+            _doubt=entry.stack("doubt") if entry.has("doubt") else None,
         )
 
 

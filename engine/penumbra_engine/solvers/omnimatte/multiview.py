@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import REACH, undisturbed_near, weighted_mean
+from penumbra_engine.imaging.background import REACH, doubt, undisturbed_near, weighted_mean
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
@@ -51,6 +51,7 @@ class MultiView:
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         self.background = self.entry.create_stack("background", (self.count, 3, self.height, self.width))
         self.seen = self.entry.create_stack("seen", (self.count, 1, self.height, self.width))
+        self.doubt = self.entry.create_stack("doubt", (self.count, 3, self.height, self.width))
         self.unsettled = self.entry.create_stack("unsettled", (self.count, 1, self.height, self.width), np.uint8)
         tolerance = self.entry.create_stack("tolerance", (self.count, 1, 1, 1))
         for index in range(self.count):
@@ -146,7 +147,8 @@ class MultiView:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
         with the distance between two cameras."""
         rows = max(8, _BAND_BYTES // (len(sources) * self.width * 4 * 8))
-        background, seen = torch.empty(3, self.height, self.width), torch.empty(self.height, self.width)
+        background, doubts = torch.empty(2, 3, self.height, self.width)
+        seen = torch.empty(self.height, self.width)
         unsettled = torch.empty(self.height, self.width, dtype=torch.bool)
         depth = self._depth(index)
         for top in range(0, self.height, rows):
@@ -156,11 +158,12 @@ class MultiView:
             colour, differ = undisturbed_near(samples, weight, self.noise, _TOLERANCE)
             kept = slice(top - above, bottom - above)
             background[:, top:bottom], unsettled[top:bottom] = colour[:, kept], differ[kept]
+            doubts[:, top:bottom] = doubt(samples, weight, colour, self.noise)[:, kept]
             seen[top:bottom] = (weight[:, kept] > 0).sum(0).float()
         if not (seen > 0).all():
             background = fill_smoothly(background, (seen > 0).float())
         self.background[index], self.unsettled[index] = background.numpy(), unsettled[None].byte().numpy()
-        self.seen[index] = (seen[None] / 8).clamp(max=1).numpy()
+        self.seen[index], self.doubt[index] = (seen[None] / 8).clamp(max=1).numpy(), doubts.numpy()
 
     def _settle_all(self) -> Steps[None]:
         """The mean of what turned out to be clean. Where all samples agreed, and none was found to be of an effect,
@@ -168,16 +171,18 @@ class MultiView:
         for index in range(self.count):
             sources = self._around(index, _OFFSETS)
             background = torch.from_numpy(self.background[index])
-            seen = torch.from_numpy(self.seen[index])
+            seen, doubts = torch.from_numpy(self.seen[index]), torch.from_numpy(self.doubt[index])
             depth = self._depth(index)
             places = self._unsettled(index, sources, depth).nonzero()
             for y, x in (piece.T for piece in places.split(_BAND_BYTES // (len(sources) * 4 * 8))):
                 samples, weight = self._samples(index, sources, self.rays[:, None, y, x], depth[None, y, x], CLEAN)
                 times = (weight > 0).sum(0)[0]
-                mean = weighted_mean(samples, weight)[:, 0]
-                background[:, y, x] = torch.where(times > 0, mean, background[:, y, x])
+                mean = weighted_mean(samples, weight)
+                background[:, y, x] = torch.where(times > 0, mean[:, 0], background[:, y, x])
+                doubts[:, y, x] = doubt(samples, weight, mean, self.noise)[:, 0]
                 seen[0, y, x] = (times / 8).clamp(max=1)
             self.background[index], self.seen[index] = background.numpy(), seen.numpy()
+            self.doubt[index] = doubts.numpy()
             yield self._tick()
 
     def _unsettled(self, index: int, sources: list[int], depth: Tensor) -> Tensor:

@@ -32,6 +32,7 @@ def disturbed(
     uneven: float,
     likely: float,
     sure: np.ndarray | None = None,
+    doubt: Tensor | None = None,
 ) -> np.ndarray:
     """Where there is evidence of an effect, H x W bool: certain somewhere, likely all around it. A faint effect is seen
     over many pixels only, a narrow one over few, so both are asked.
@@ -39,14 +40,16 @@ def disturbed(
     picture, background: 3 x H x W. objects: H x W bool, what is no effect. tolerance: H x W, what the background may be
     out of place by in pixels. uneven: relative, what it may be too bright or dark by. likely: standard deviations.
     sure: H x W bool, where the background is not taken from beside an edge of depth: what is found mostly beside one,
-    and far from the objects, is the edge.
+    and far from the objects, is the edge. doubt: 3 x H x W, the variance of the background where its samples differ.
     """
     apart = torch.from_numpy(~objects)
     # Means over squares that reach into an object would report the object.
     picture = torch.where(apart, picture, background)
     share = box(apart[None, None].float(), _NEAR)[0, 0]
+    doubted = None if doubt is None else doubt[None]
     near, wide = (
-        disturbance(picture[None], background[None], noise, tolerance, radius, uneven)[0] for radius in (_NEAR, _WIDE)
+        disturbance(picture[None], background[None], noise, tolerance, radius, uneven, doubted)[0]
+        for radius in (_NEAR, _WIDE)
     )
     near = near / share.clamp(min=0.2)
     certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
