@@ -17,7 +17,8 @@ _GRID = 8  # correspondences along each side that stand for a homography in the 
 _MAX_SIDE = 960  # features and ECC gain nothing from more pixels
 _FEATURES = 2000
 _INLIER = 1.0  # px
-_REFITS = 5
+_REFITS = 8
+_TYPICAL, _EXACT = 3.0, 0.2  # times the median distance, and px: what a match may miss by in the end
 _PLENTY = 100  # matches: what they agree on is more exact than what intensities, of which some move, add to it
 _SAME = 3.0  # of 255: what noise changes
 
@@ -105,15 +106,18 @@ def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
     homography, inlier = cv2.findHomography(source, target, cv2.USAC_MAGSAC, _INLIER, maxIters=5000, confidence=0.9999)
     if homography is None or inlier.sum() < 12:
         return None
-    # What the search ends with follows the few matches of its last sample; all that agree are several times as exact.
+    # What the search ends with follows the few matches of its last sample; all that agree are several times as exact,
+    # the more so without those of what moves slowly on its own.
+    limit = _INLIER
     for _ in range(_REFITS):
         distance = np.linalg.norm(_apply(homography, source) - target, axis=1)
-        agree = distance < _INLIER
+        agree = distance < limit
         if agree.sum() < 12:
             return None
         homography, _ = cv2.findHomography(source[agree], target[agree], 0)
         if homography is None:
             return None
+        limit = float(np.clip(_TYPICAL * np.median(distance[agree]), _EXACT, _INLIER))
     return homography, int(agree.sum()), float(np.sqrt(np.mean(distance[agree] ** 2)))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import REACH, mean_of_clean, undisturbed
+from penumbra_engine.imaging.camera_blur import CameraBlur, View
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
@@ -30,7 +31,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
-_NEAR = 6  # neighbours on each side that a frame of a moving camera takes its background from
+_NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
@@ -341,12 +342,28 @@ class _Flat:
             self.background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
             yield self._tick()
             return
+        self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
+        yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
         for index in range(self.count):
             often, _ = warp(
                 self.times[None], torch.from_numpy(self.to_canvas[index]), self.height, self.width, "bilinear"
             )
             self.background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
             yield self._tick()
+
+    def _compared(self, target: int, source: int) -> tuple[Tensor, Tensor, View]:
+        return self._plate(target), torch.from_numpy(self._clean(target)), self._through(source)
+
+    def _through(self, source: int) -> View:
+        """A frame through homographies, and where it is seen with nothing in front of its background."""
+        clean = torch.from_numpy(self._clean(source))[None]
+        layers = torch.cat([self._plate(source), clean.float()])
+
+        def seen_through(to_source: np.ndarray) -> tuple[Tensor, Tensor]:
+            picture, inside = warp(layers, torch.from_numpy(to_source), self.height, self.width)
+            return picture[:3], inside & (picture[3] > 0.95)
+
+        return seen_through
 
     def _from_neighbours(self, index: int) -> Tensor:
         """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the
@@ -357,11 +374,9 @@ class _Flat:
         for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
             if other == index:
                 continue
-            state = torch.from_numpy(self.state[other]).float()
-            picture, inside = self._from_frame(other, index, torch.cat([self._plate(other), state]))
-            clean = (inside & (picture[3] > CLEAN - 0.05))[None]
-            share = clean / abs(other - index)
-            total += share * picture[:3]
+            picture, clean = self.blur.seen(index, other, self._through(other))
+            share = clean[None] * self.blur.sharpness(index, other) / abs(other - index)
+            total += share * picture
             weight += share
             times += clean
         few = (1 - times / 2).clamp(min=0)

@@ -13,7 +13,6 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _OFFSETS = (1, 2, 4, 8)
-_POLISHED = (1, 4)
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
 _MOVED = 1.0  # px: a camera that stands shakes by less
 _WORTH = 1.5  # times: a homography that lessens a difference by less finds things on the move, or noise
@@ -92,7 +91,7 @@ def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[
 def _stands(frames: list[Frame], index: int, reference: int) -> bool:
     """Whether a frame that differs from the reference has not moved all the same: by its features, or because moving it
     by them explains nothing. Things on the move may fill half of a picture, and hold most of its features."""
-    pair = register_pair((frames[index], frames[reference]), (index, reference), polish=True)
+    pair = register_pair((frames[index], frames[reference]), (index, reference), polish=False)
     if pair is None:
         return False
     frame = frames[index]
@@ -109,9 +108,8 @@ def _pairs_between(frames: list[Frame], total: int) -> Steps[list[Pair]]:
     for offset in _OFFSETS:
         for index in range(len(frames)):
             if index + offset < len(frames):
-                pair = register_pair(
-                    (frames[index], frames[index + offset]), (index, index + offset), offset in _POLISHED
-                )
+                # Unpolished: where the wall is plain and a subject has the detail, intensities follow the subject.
+                pair = register_pair((frames[index], frames[index + offset]), (index, index + offset), polish=False)
                 if pair is not None:
                     pairs.append(pair)
             yield done, total
