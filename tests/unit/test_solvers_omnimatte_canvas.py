@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
@@ -18,6 +19,8 @@ from penumbra_engine.solvers.plates import Plates
 COUNT, HEIGHT, WIDTH = 12, 48, 80
 FLICKER = 1 + 0.06 * (-1.0) ** np.arange(COUNT)
 JUMP = np.where(np.arange(COUNT) < 5, 1, 0.8)
+
+PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 
 def canvas_of(folder: Path, camera: str, gains: np.ndarray) -> tuple[Canvas, np.ndarray]:
@@ -42,7 +45,7 @@ def canvas_of(folder: Path, camera: str, gains: np.ndarray) -> tuple[Canvas, np.
         cast(Shot, shot),
         cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
         Masks("masks", masks),
-        Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int)),
+        Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
         Flow("flow", flow),
         Store(folder),
     )

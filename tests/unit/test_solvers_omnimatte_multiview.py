@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.imaging.pinhole import Cameras
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
@@ -60,7 +61,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
         cast(Shot, shot),
         cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
         Masks("masks", masks),
-        Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int)),
+        Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
         Flow("flow", flow),
         Store(folder),
         Geometry("geometry", "", view, depth, np.full(COUNT, 0.01), measured),
@@ -70,6 +71,8 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
             next(steps)
         except StopIteration as end:
             return end.value, np.stack(backgrounds), np.stack(touched)
+
+PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 
 def test_what_objects_and_shadows_hide_is_fetched_from_other_frames(

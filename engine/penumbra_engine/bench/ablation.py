@@ -16,6 +16,7 @@ from penumbra_engine.bench.meter import Cost, measured
 from penumbra_engine.bench.table import Cell, Table
 from penumbra_engine.bench.true_shot import TrueShot, find_shots
 from penumbra_engine.cache import Store
+from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.imaging.metrics.layers import layer_scores
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.clock import Clock
@@ -140,7 +141,8 @@ def _still(shot: Shot, store: Store) -> Registration:
     count = len(shot.frames)
     cameras, none = np.tile(np.eye(3), (count, 1, 1)), np.zeros(count)
     key = store.entry("register", truth="static").key
-    return Registration(key, "static", count // 2, cameras, none, none.astype(np.int64))
+    lens = Lens(0.0, shot.width, shot.height)
+    return Registration(key, "static", count // 2, cameras, none, none.astype(np.int64), lens)
 
 
 def _no_flow(flow: Flow, store: Store) -> Flow:

@@ -1,4 +1,4 @@
-"""Camera motion between frames as homographies: features, MAGSAC, ECC, and one solution for all frames.
+"""Camera motion between frames as homographies: features, MAGSAC, ECC, the bend of the lens, one solution for all.
 
 Everything here sees encoded 8-bit luminance. No mask is needed: a robust fit follows the larger part of the picture,
 and pixels that move on their own are left out of the polish.
@@ -10,8 +10,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from scipy import sparse
 from scipy.sparse.linalg import spsolve
+
+from penumbra_engine.imaging.lens import Lens
 
 _GRID = 8  # correspondences along each side that stand for a homography in the global solution
 _MAX_SIDE = 960  # features and ECC gain nothing from more pixels
@@ -19,6 +22,9 @@ _FEATURES = 2000
 _INLIER = 1.0  # px
 _REFITS = 8
 _TYPICAL, _EXACT = 3.0, 0.2  # times the median distance, and px: what a match may miss by in the end
+_BENDS = np.linspace(-0.12, 0.12, 13)
+_FAR = 3.0  # px: matches that miss by more are wrong, or on something that moves
+_EXPLAINS = 0.95  # of what is missed without a bend: what has to be left
 _PLENTY = 100  # matches: what they agree on is more exact than what intensities, of which some move, add to it
 _SAME = 3.0  # of 255: what noise changes
 
@@ -43,6 +49,7 @@ class Frame:
     """The luminance (H x W uint8) of one frame at the size that is registered, with its features."""
 
     def __init__(self, luminance: np.ndarray) -> None:
+        self.bend = 0.0  # of the lens; features are where a pinhole would show them
         self.scale = min(1.0, _MAX_SIDE / max(luminance.shape))
         if self.scale < 1:
             luminance = cv2.resize(luminance, None, fx=self.scale, fy=self.scale, interpolation=cv2.INTER_AREA)
@@ -55,10 +62,20 @@ class Frame:
         middle = 0.5 / self.scale - 0.5
         return np.array([[1 / self.scale, 0, middle], [0, 1 / self.scale, middle], [0, 0, 1]])
 
-    @functools.cached_property
+    @property
     def features(self) -> tuple[np.ndarray, np.ndarray]:
         """Points N x 2 and RootSIFT descriptors N x 128 (Arandjelovic & Zisserman 2012), found when first asked for."""
+        points, descriptors = self._features
+        return self.flat(points, self.bend), descriptors
+
+    @functools.cached_property
+    def _features(self) -> tuple[np.ndarray, np.ndarray]:
         return _features(self.luminance)
+
+    def flat(self, points: np.ndarray, bend: float) -> np.ndarray:
+        """Points N x 2 of `luminance` to where a pinhole would show them."""
+        height, width = self.luminance.shape
+        return Lens(bend, width, height).flat(torch.from_numpy(points)).numpy()
 
 
 def _features(luminance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -92,8 +109,46 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
     return Pair(*indices, full / full[2, 2], inliers, residual / a.scale, correlation)
 
 
-def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
-    """The homography that most feature matches agree on, how many do, and their root mean square distance in pixels."""
+def measure_bend(pairs: Iterable[tuple[Frame, Frame]]) -> float:
+    """The bend of the lens (see `Lens`) with which homographies miss the matches of pairs of frames least.
+
+    0 where it explains little of what they miss: parallax bends too.
+    """
+    matched = [(a, *found) for a, b in pairs if (found := _matches(a, b)) is not None]
+    if not matched:
+        return 0.0
+
+    def miss(bend: float) -> float:
+        return float(np.mean([_miss(a.flat(s, bend), a.flat(t, bend)) for a, s, t in matched]))
+
+    misses = [miss(bend) for bend in _BENDS]
+    best = int(np.argmin(misses))
+    if misses[best] > _EXPLAINS * misses[len(_BENDS) // 2]:
+        return 0.0
+    if best in (0, len(_BENDS) - 1):
+        return float(_BENDS[best])
+    before, here, after = misses[best - 1 : best + 2]
+    step = _BENDS[1] - _BENDS[0]
+    return float(_BENDS[best] + step * (before - after) / (2 * (before - 2 * here + after)))
+
+
+def _miss(source: np.ndarray, target: np.ndarray) -> float:
+    """Mean distance in pixels, cut at 3, of matches from the homography that most of them follow."""
+    homography, _ = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 2.0, maxIters=2000, confidence=0.999)
+    distance = np.full(len(source), _FAR)
+    for _ in range(3):
+        if homography is None:
+            break
+        distance = np.linalg.norm(_apply(homography, source) - target, axis=1)
+        agree = distance < _FAR
+        if agree.sum() < 12:
+            break
+        homography, _ = cv2.findHomography(source[agree], target[agree], 0)
+    return float(np.minimum(distance, _FAR).mean())
+
+
+def _matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
+    """Points of matching features in both frames, N x 2 each; None for fewer than 12."""
     (points_a, descriptors_a), (points_b, descriptors_b) = a.features, b.features
     if min(len(points_a), len(points_b)) < 12:
         return None
@@ -101,8 +156,15 @@ def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
     good = [m for m, n in (pair for pair in matches if len(pair) == 2) if m.distance < 0.8 * n.distance]
     if len(good) < 12:
         return None
-    source = points_a[[m.queryIdx for m in good]]
-    target = points_b[[m.trainIdx for m in good]]
+    return points_a[[m.queryIdx for m in good]], points_b[[m.trainIdx for m in good]]
+
+
+def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
+    """The homography that most feature matches agree on, how many do, and their root mean square distance in pixels."""
+    found = _matches(a, b)
+    if found is None:
+        return None
+    source, target = found
     homography, inlier = cv2.findHomography(source, target, cv2.USAC_MAGSAC, _INLIER, maxIters=5000, confidence=0.9999)
     if homography is None or inlier.sum() < 12:
         return None

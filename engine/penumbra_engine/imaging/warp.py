@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from penumbra_engine.imaging.lens import Lens
+
 
 def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> Tensor:
     """Pixel centres as H x W x 2 (x, y); the centre of the first pixel is (0, 0)."""
@@ -33,9 +35,14 @@ def sample(picture: Tensor, points: Tensor, mode: str = "bicubic") -> tuple[Tens
     return values, inside
 
 
-def warp(picture: Tensor, to_source: Tensor, height: int, width: int, mode: str = "bicubic") -> tuple[Tensor, Tensor]:
-    """A picture C x H x W seen through a homography (3 x 3, pixels of the result to pixels of the picture).
+def warp(
+    picture: Tensor, to_source: Tensor, height: int, width: int, mode: str = "bicubic", lens: Lens | None = None
+) -> tuple[Tensor, Tensor]:
+    """A picture C x H x W seen through a homography (3 x 3, pixels of the result to pixels of the picture), both as the
+    lens shows them where there is one.
 
     Returns C x height x width and where it lies inside the picture, height x width bool.
     """
-    return sample(picture, transform(pixel_grid(height, width, picture.device), to_source), mode)
+    grid = pixel_grid(height, width, picture.device)
+    points = transform(grid, to_source) if lens is None else lens.bent(transform(lens.flat(grid), to_source))
+    return sample(picture, points, mode)

@@ -16,7 +16,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
-from penumbra_engine.imaging.warp import pixel_grid, transform, warp
+from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
@@ -178,9 +178,10 @@ class _Flat:
         """Homographies T x 3 x 3 from frame to canvas pixels, and the canvas' height and width."""
         if self.static:
             return self.registration.cameras, self.height, self.width
-        x, y = self.width - 1, self.height - 1
-        corners = torch.tensor([[0, 0], [x, 0], [x, y], [0, y]], dtype=torch.float64)
-        moved = torch.cat([transform(corners, torch.from_numpy(c)) for c in self.registration.cameras]).numpy()
+        grid = pixel_grid(self.height, self.width)
+        border = torch.cat([grid[0], grid[-1], grid[:, 0], grid[:, -1]]).double()  # a lens bends its lines
+        flat = self.registration.lens.flat(border)
+        moved = torch.cat([transform(flat, torch.from_numpy(c)) for c in self.registration.cameras]).numpy()
         low, high = np.floor(moved.min(0)) - 1, np.ceil(moved.max(0)) + 1
         width, height = (high - low + 1).astype(int).tolist()
         if width * height > _MAX_CANVAS * self.width * self.height:
@@ -203,16 +204,25 @@ class _Flat:
         """The background that was found for a frame, 3 x H x W in the exposure of the canvas."""
         return torch.from_numpy(self.background[min(index, len(self.background) - 1)])
 
+    def _on_canvas(self, index: int) -> Tensor:
+        """Where a frame's pixels lie on the canvas, H x W x 2."""
+        flat = self.registration.lens.flat(pixel_grid(self.height, self.width))
+        return transform(flat, torch.from_numpy(self.to_canvas[index]))
+
+    def _in_frame(self, index: int, points: Tensor) -> Tensor:
+        """Where points of the canvas, ... x 2, lie in a frame."""
+        return self.registration.lens.bent(transform(points, torch.from_numpy(np.linalg.inv(self.to_canvas[index]))))
+
     def _from_canvas(self, index: int) -> Tensor:
         """The canvas as a frame sees it, 3 x H x W."""
         if self.static:
             return self.canvas
-        return warp(self.canvas, torch.from_numpy(self.to_canvas[index]), self.height, self.width)[0]
+        return sample(self.canvas, self._on_canvas(index))[0]
 
     def _from_frame(self, source: int, target: int, picture: Tensor) -> tuple[Tensor, Tensor]:
         """A picture over one frame as another sees it, and where it does."""
         to_source = np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target]
-        return warp(picture, torch.from_numpy(to_source), self.height, self.width)
+        return warp(picture, torch.from_numpy(to_source), self.height, self.width, lens=self.registration.lens)
 
     def _masked(self, index: int) -> np.ndarray:
         return self.masks.union(index, margin(self.width))
@@ -257,10 +267,10 @@ class _Flat:
         says where the frame reaches."""
         if self.static:
             return self.plate
+        canvas = pixel_grid(self.canvas_height, self.canvas_width)
         warped = self.entry.create_stack("warped", (self.count, 4, self.canvas_height, self.canvas_width))
         for index in range(self.count):
-            to_frame = torch.from_numpy(np.linalg.inv(self.to_canvas[index]))
-            picture, inside = warp(self._plate(index), to_frame, self.canvas_height, self.canvas_width)
+            picture, inside = sample(self._plate(index), self._in_frame(index, canvas))
             warped[index] = torch.cat([picture, inside[None].float()]).numpy()
             yield self._tick()
         self.sampled = self.gains
@@ -300,7 +310,7 @@ class _Flat:
         points = pixel_grid(self.canvas_height, self.canvas_width)[first:last]
         rows = []
         for index in range(self.count):
-            x, y = transform(points, torch.from_numpy(np.linalg.inv(self.to_canvas[index]))).round().long().unbind(-1)
+            x, y = self._in_frame(index, points).round().long().unbind(-1)
             state = torch.from_numpy(self.state[index][0])
             rows.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
         return torch.stack(rows)
@@ -345,9 +355,7 @@ class _Flat:
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
         yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
         for index in range(self.count):
-            often, _ = warp(
-                self.times[None], torch.from_numpy(self.to_canvas[index]), self.height, self.width, "bilinear"
-            )
+            often, _ = sample(self.times[None], self._on_canvas(index), "bilinear")
             self.background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
             yield self._tick()
 
@@ -360,7 +368,8 @@ class _Flat:
         layers = torch.cat([self._plate(source), clean.float()])
 
         def seen_through(to_source: np.ndarray) -> tuple[Tensor, Tensor]:
-            picture, inside = warp(layers, torch.from_numpy(to_source), self.height, self.width)
+            lens = self.registration.lens
+            picture, inside = warp(layers, torch.from_numpy(to_source), self.height, self.width, lens=lens)
             return picture[:3], inside & (picture[3] > 0.95)
 
         return seen_through

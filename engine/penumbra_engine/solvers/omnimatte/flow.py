@@ -45,7 +45,9 @@ def estimate_flow(plates: Plates, registration: Registration, store: Store) -> S
                 a = plates.luminance[index][0]
                 next_frame = torch.from_numpy(plates.luminance[index + 1].astype(np.float32))
                 to_next = np.linalg.inv(registration.cameras[index + 1]) @ registration.cameras[index]
-                moved, inside = warp(next_frame, torch.from_numpy(to_next), height, width, "bilinear")
+                moved, inside = warp(
+                    next_frame, torch.from_numpy(to_next), height, width, "bilinear", registration.lens
+                )
                 b = np.where(inside.numpy(), moved[0].numpy().round().clip(0, 255).astype(np.uint8), a)
                 if scale < 1:
                     a, b = (np.asarray(cv2.resize(x, small, interpolation=cv2.INTER_AREA)) for x in (a, b))

@@ -6,13 +6,15 @@ import numpy as np
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
+from penumbra_engine.imaging.lens import Lens
+from penumbra_engine.imaging.registration import Frame, Pair, measure_bend, register_pair, solve_cameras
 from penumbra_engine.imaging.stillness import displacement, explained
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _OFFSETS = (1, 2, 4, 8)
+_LOOKS = 7  # pairs that the lens is measured on
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
 _MOVED = 1.0  # px: a camera that stands shakes by less
 _WORTH = 1.5  # times: a homography that lessens a difference by less finds things on the move, or noise
@@ -22,7 +24,7 @@ _WORTH = 1.5  # times: a homography that lessens a difference by less finds thin
 class Registration:
     """model: `static` or `homography`. cameras: T x 3 x 3 float64, frame pixels to pixels of the reference frame.
     residual: T, px by which the matches of a frame miss the solution; inliers: T, matches that agree with it, or blocks
-    of the picture where the camera is static."""
+    of the picture where the camera is static. lens: with it the homographies are those of a pinhole's pixels."""
 
     key: str
     model: str
@@ -30,6 +32,7 @@ class Registration:
     cameras: np.ndarray
     residual: np.ndarray
     inliers: np.ndarray
+    lens: Lens
 
 
 def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
@@ -52,8 +55,11 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
                 pairs = yield from _still_pairs(frames, reference, total)
                 static = len(pairs) == count - 1
             if static:
-                cameras, model = np.tile(np.eye(3), (count, 1, 1)), "static"
+                cameras, model, bend = np.tile(np.eye(3), (count, 1, 1)), "static", 0.0
             else:
+                bend = measure_bend((frames[a], frames[b]) for a, b in _far_pairs(count))
+                for frame in frames:
+                    frame.bend = bend
                 pairs = yield from _pairs_between(frames, total)
                 try:
                     cameras = solve_cameras(pairs, count, reference, (shot.width, shot.height))
@@ -67,9 +73,17 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
                 model = "homography"
             residual, inliers = _quality(pairs, cameras, count, shot)
             entry.save("cameras", cameras=cameras, residual=residual, inliers=inliers)
-            entry.finish({"model": model, "reference": reference})
+            entry.finish({"model": model, "reference": reference, "bend": bend})
         meta, arrays = entry.meta, entry.load("cameras")
-        return Registration(entry.key, meta["model"], meta["reference"], **arrays)
+        lens = Lens(meta["bend"], shot.width, shot.height)
+        return Registration(entry.key, meta["model"], meta["reference"], **arrays, lens=lens)
+
+
+def _far_pairs(count: int) -> list[tuple[int, int]]:
+    """Pairs of frames that lie as far apart as features are compared, over the whole shot."""
+    offset = min(_OFFSETS[-1], count - 1)
+    starts = np.unique(np.linspace(0, count - 1 - offset, _LOOKS).round().astype(int)).tolist()
+    return [(start, start + offset) for start in starts]
 
 
 def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:

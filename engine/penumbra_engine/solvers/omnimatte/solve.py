@@ -112,7 +112,8 @@ def _camera(registration: Registration, geometry: Geometry) -> dict[str, Any]:
     if registration.model == "static":
         return {"model": "static", "why": geometry.why}
     worst = f"it explains the camera to {registration.residual.max():.2f} px on the worst frame"
-    return {"model": registration.model, "why": f"{geometry.why}; {worst}"}
+    lens = {"bend": round(registration.lens.bend, 4)} if registration.lens.bend else {}
+    return {"model": registration.model, "why": f"{geometry.why}; {worst}", **lens}
 
 
 def _own_motion(shot: Shot, masks: Masks, flow: Flow) -> dict[str, float]:
