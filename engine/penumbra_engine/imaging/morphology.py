@@ -1,5 +1,6 @@
 """Binary shapes H x W: growing, shrinking, distances, components."""
 
+import cv2
 import numpy as np
 from scipy import ndimage
 
@@ -10,7 +11,7 @@ def distance_outside(shape: np.ndarray) -> np.ndarray:
     """Distance in pixels of each pixel to the nearest one of `shape` (H x W bool); infinite where there is none."""
     if not shape.any():
         return np.full(shape.shape, np.inf, np.float32)
-    return ndimage.distance_transform_edt(~shape).astype(np.float32)
+    return np.asarray(cv2.distanceTransform((~shape).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE))
 
 
 def dilate(shape: np.ndarray, radius: float) -> np.ndarray:
