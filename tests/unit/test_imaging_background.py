@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.background import (
-    doubt,
+    gather,
+    least_doubt,
     masked_median,
     mean_of_clean,
     undisturbed,
     undisturbed_near,
-    weighted_mean,
 )
 from penumbra_engine.imaging.noise import Noise
 
@@ -97,21 +97,34 @@ def test_neighbours_agree_which_light_is_the_full_one(clean: Tensor) -> None:
 def test_weights_weigh() -> None:
     samples = torch.tensor([1.0, 2.0, 50.0])[:, None, None, None].expand(3, 2, 1, 2)
     weight = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 0.0]])[:, None]
-    assert weighted_mean(samples, weight).tolist() == [[[1.25, 0.0]]] * 2
+    gathered = gather(samples, weight)
+    assert gathered.mean.tolist() == [[[1.25, 0.0]]] * 2
+    assert gathered.times.tolist() == [[2, 0]]
 
 
 def test_where_near_samples_differ_is_told(clean: Tensor, samples: Tensor) -> None:
     samples[5:9, :, 4:12, 5:15] *= 0.6  # a shadow for a fifth of the time
-    found, differ = undisturbed_near(samples, torch.rand(20, HEIGHT, WIDTH) + 0.5, NOISE, 0.1)
+    weight = torch.rand(20, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1)) + 0.5
+    found, differ = undisturbed_near(samples, weight, gather(samples, weight).mean, NOISE, 0.1)
     assert differ[5:11, 6:14].all() and not differ[:, 18:].any()
     assert (found - clean).abs().max() < 0.03
 
 
-def test_doubt_is_of_what_samples_differ_in_beyond_the_noise(clean: Tensor, samples: Tensor) -> None:
+def test_doubt_is_what_samples_differ_by_beyond_the_noise(clean: Tensor, samples: Tensor) -> None:
     weight = torch.ones(20, HEIGHT, WIDTH)
     samples[::2, :, 4:12] += 0.2  # fetched from the wrong place on every other frame
     weight[1:, :, 15:] = 0
-    found = doubt(samples, weight, weighted_mean(samples, weight), NOISE)
-    assert found[:, 4:12, :15].mean().item() == pytest.approx(0.1**2 / 19, rel=0.1)  # the square of the standard error
-    assert found[:, 12:, :15].mean() < 0.1 * NOISE.variance(clean).mean()
+    found = gather(samples, weight).doubt(NOISE)
+    assert found[:, 4:12, :15].mean().item() == pytest.approx(0.1**2 * 20 / 19 * 21 / 20, rel=0.05)
+    assert found[:, 12:, :15].mean() < 0.3 * NOISE.variance(clean).mean()
     assert not found[:, :, 15:].any()
+
+
+def test_where_few_samples_tell_an_edge_is_in_doubt(clean: Tensor) -> None:
+    edge = torch.zeros(3, HEIGHT, WIDTH)
+    edge[..., 10:] = 1.0
+    times = torch.full((HEIGHT, WIDTH), 2.0)
+    times[8:] = 3
+    found = least_doubt(torch.zeros_like(edge), times, edge, 0.2)
+    assert found[:, :8, 9:11].min() > 0.004 and not found[:, :8, :6].any()
+    assert not found[:, 8:].any()

@@ -64,8 +64,8 @@ def test_a_background_in_doubt_is_disturbed_by_more(clean: Tensor, radius: int) 
     doubts = (None, doubt[None])
     plain, doubted = (disturbance(shaded[None], clean[None], NOISE, still, radius, doubt=d) for d in doubts)
     assert plain.min() > 5
-    assert doubted[0, :, : 10 - radius].max() < 1.5
-    assert torch.equal(doubted[0, :, 10 + radius :], plain[0, :, 10 + radius :])
+    assert doubted[0, :, : 10 - radius].max() < 2
+    assert doubted[0, :, 10 + radius :].min() > 5
 
 
 def test_unevenness_is_what_wide_parts_differ_by() -> None:

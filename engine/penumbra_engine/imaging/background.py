@@ -38,43 +38,70 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise) -> Tensor:
     return _at_rest(background, disturbed, samples, valid.float(), background, variance.sqrt() / 2)
 
 
-def undisturbed_near(samples: Tensor, weight: Tensor, noise: Noise, tolerance: float) -> tuple[Tensor, Tensor]:
-    """The same of samples that are not alike good: T x C x H x W and their weights T x H x W, 0 for none; C x H x W,
-    and where samples differ, H x W bool.
+def undisturbed_near(
+    samples: Tensor, weight: Tensor, mean: Tensor, noise: Noise, tolerance: float
+) -> tuple[Tensor, Tensor]:
+    """The same of samples that are not alike good: T x C x H x W, their weights T x H x W, 0 for none, and their
+    weighted mean C x H x W; C x H x W, and where samples differ, H x W bool.
 
-    tolerance: px, what samples may be out of place by. Where they agree within noise and that, the result is their
-    weighted mean.
+    tolerance: px, what samples may be out of place by. Where they agree within noise and that, it stays at the mean.
     """
     valid = weight > 0
     median = masked_median(samples, valid)
     error = (tolerance * slope(median[None])[0]).square() + (MOST_UNEVEN * median).square()
     variance = noise.variance(median)
     disturbed = _disturbed(samples, valid, median, variance + error)
-    mean = weighted_mean(samples, weight)
     return _at_rest(mean, disturbed, samples, weight, median, (variance / 4 + error).sqrt()), disturbed
 
 
-def weighted_mean(samples: Tensor, weight: Tensor) -> Tensor:
-    """Of T x C x H x W by T x H x W; C x H x W, 0 where there is no weight."""
-    total = torch.zeros_like(samples[0])
-    for sample, share in zip(samples, weight, strict=True):
-        total.addcmul_(sample, share)
-    return total / weight.sum(0).clamp(min=1e-6)
+class Gathered:
+    """The weighted mean of samples that come one by one, and how far they scatter. C x H x W all.
 
-
-def doubt(samples: Tensor, weight: Tensor, mean: Tensor, noise: Noise) -> Tensor:
-    """The variance of a weighted mean by how its samples differ beyond the noise: what is fetched from a wrong place or
-    moves on its own is something else in each. T x C x H x W, T x H x W and C x H x W; C x H x W, 0 where there is but
-    one sample, which tells nothing of itself.
+    times: H x W, how many samples had a weight.
     """
-    squares = torch.zeros_like(mean)
+
+    def __init__(self, channels: int, height: int, width: int) -> None:
+        self._total, self._squares = torch.zeros(2, channels, height, width)
+        self._weight, self._weight_squares, self.times = torch.zeros(3, height, width)
+
+    def add(self, sample: Tensor, weight: Tensor) -> None:
+        """Take in a sample, C x H x W, and its weights, H x W."""
+        weighted = sample * weight
+        self._total += weighted
+        self._squares.addcmul_(weighted, sample)
+        self._weight += weight
+        self._weight_squares.addcmul_(weight, weight)
+        self.times += weight > 0
+
+    @property
+    def mean(self) -> Tensor:
+        """0 where there is no weight."""
+        return self._total / self._weight.clamp(min=1e-6)
+
+    def doubt(self, noise: Noise) -> Tensor:
+        """The variance of what a further sample differs by from the mean, beyond the noise: a coarse grid of pixels
+        shows a fine texture as something else each time, and so do wrong places, and what moves on its own. 0 where
+        there is but one sample, which tells nothing of itself."""
+        mean = self.mean
+        count = (self._weight.square() / self._weight_squares.clamp(min=1e-9)).clamp(min=1)  # of samples of one weight
+        spread = (self._squares / self._weight.clamp(min=1e-6) - mean.square()).clamp(min=0)
+        beyond = (spread * count / (count - 1).clamp(min=0.5) - noise.variance(mean)).clamp(min=0)
+        return torch.where(self.times > 1, beyond * (1 + 1 / count), 0.0)
+
+
+def gather(samples: Tensor, weight: Tensor) -> Gathered:
+    """Samples T x C x H x W that are there already, and their weights T x H x W."""
+    gathered = Gathered(*samples.shape[1:])
     for sample, share in zip(samples, weight, strict=True):
-        squares.addcmul_((sample - mean).square_(), share)
-    total = weight.sum(0).clamp(min=1e-6)
-    count = (total.square() / weight.square().sum(0).clamp(min=1e-9)).clamp(min=1)  # of samples of one weight
-    spread = squares / total * count / (count - 1).clamp(min=0.5)
-    several = (weight > 0).sum(0) > 1
-    return torch.where(several, (spread - noise.variance(mean)).clamp(min=0) / count, 0.0)
+        gathered.add(sample, share)
+    return gathered
+
+
+def least_doubt(doubt: Tensor, times: Tensor, background: Tensor, tolerance: Tensor | float) -> Tensor:
+    """A doubt where fewer than three samples tell of it: that of a background that may be out of place by so many
+    pixels. C x H x W, H x W, C x H x W and H x W; C x H x W."""
+    feared = (tolerance * slope(background[None])[0]).square()
+    return torch.where(times > 2, doubt, torch.maximum(doubt, feared))
 
 
 def _disturbed(samples: Tensor, valid: Tensor, centre: Tensor, variance: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ _MOSTLY = 0.9  # of a wide part: what has to be seen of it
 _WITHIN = 0.8  # of all wide parts: effects, which differ more, cover less than the rest
 _AT = 1.2816  # standard deviations that so many lie within
 _ALIKE = 9  # px, over which what resampling does to one pixel it does to its neighbours too
+_SCATTERED = 4  # px, the same of what samples were found to differ by
 _OTHER_LIGHT = 0.03  # relative: what light of another colour may change besides
 _SHADOW = (0.05, 1.1)  # times the background: what a shadow, or a little more light, leaves of it
 
@@ -56,18 +57,20 @@ def disturbance(
     picture, background: N x C x H x W; the result N x H x W, the largest over the channels. tolerance: H x W, what
     registration may be off by, in pixels; an edge moved by that much is no disturbance. A square moved as a whole
     changes by the slope of the means; what moves each pixel of it in its own way hardly adds up. uneven: relative, what
-    the background may be too bright or dark by. doubt: N x C x H x W, the variance of the background itself.
+    the background may be too bright or dark by. doubt: N x C x H x W, the variance of what each pixel differs by beyond
+    the noise, where it was measured; then tolerance tells of what moves as a whole only.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
     count, smooth = (2 * radius + 1) ** 2, box(background, radius)
     variance = box(noisy, radius) / count + (uneven * smooth).square()
-    moves = (tolerance > 0).float()
+    moves = (tolerance > 0).float() if doubt is None else torch.ones_like(tolerance)
     if moves.any():
         together = (tolerance * slope(smooth)).square()
-        apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
+        if doubt is None:
+            apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
+        else:
+            apart = box(doubt, radius) * min(1.0, _SCATTERED / count)
         variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
-    if doubt is not None:
-        variance = variance + box(doubt, radius) * min(1.0, _ALIKE / count)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 
 

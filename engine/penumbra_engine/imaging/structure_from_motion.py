@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 _OVERLAP = 10  # following frames that each frame is matched with
+_TRACKS = 40  # a frame, the longest: the poses are found by these, and the other points when they are known
 
 
 def main(folder: Path) -> int:
@@ -37,7 +38,9 @@ def main(folder: Path) -> int:
     )
     sparse = folder / "sparse"
     sparse.mkdir()
-    solved = pycolmap.global_mapping(database, folder / "images", sparse)
+    options = pycolmap.GlobalPipelineOptions()
+    options.mapper.keep_max_num_tracks = _TRACKS * len(list((folder / "images").iterdir()))
+    solved = pycolmap.global_mapping(database, folder / "images", sparse, options)
     if not solved:
         return 3
     best = max(solved.values(), key=lambda s: s.num_reg_images())

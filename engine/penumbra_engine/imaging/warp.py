@@ -15,9 +15,9 @@ def pixel_grid(height: int, width: int, device: torch.device | str = "cpu") -> T
 
 def transform(points: Tensor, homography: Tensor) -> Tensor:
     """Points ... x 2 through a 3 x 3 homography; of the points' dtype."""
-    matrix = homography.to(points)
-    moved = points @ matrix[:, :2].T + matrix[:, 2]
-    return moved[..., :2] / moved[..., 2:]
+    x, y = points.unbind(-1)
+    across, down, ahead = (a * x + b * y + c for a, b, c in homography.to(points))
+    return torch.stack([across / ahead, down / ahead], -1)
 
 
 def sample(picture: Tensor, points: Tensor, mode: str = "bicubic") -> tuple[Tensor, Tensor]:

@@ -71,7 +71,9 @@ def measure_effect(
     """
     height, width = objects.shape
     noise, tolerance, sure, doubt = canvas.noise, canvas.tolerance(index), canvas.sure(index), canvas.doubt(index)
-    found = disturbed(picture, background, objects, noise, tolerance, canvas.uneven, LIKELY, sure, doubt)
+    # A homography moves no part as a whole; depth may.
+    whole = tolerance if doubt is None or sure is not None else torch.zeros_like(tolerance)
+    found = disturbed(picture, background, objects, noise, whole, canvas.uneven, LIKELY, sure, doubt)
     region = found | dilate(objects, 2)
     transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)
     held = np.argwhere(region)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.background import REACH, mean_of_clean, undisturbed
+from penumbra_engine.imaging.background import REACH, Gathered, least_doubt, mean_of_clean, undisturbed
 from penumbra_engine.imaging.camera_blur import CameraBlur, View
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN
 from penumbra_engine.imaging.fill import fill_smoothly
@@ -83,8 +83,8 @@ class Canvas:
         return None if self._sure is None else self._sure[index][0] > 0
 
     def doubt(self, index: int) -> Tensor | None:
-        """3 x H x W in the exposure of the frame, the variance of the background by how the samples that it was fetched
-        from differ; None where no depth was used."""
+        """3 x H x W in the exposure of the frame, the variance of what the background differs by, as the frames that it
+        was fetched from tell; None where the camera is static."""
         if self._doubt is None:
             return None
         return torch.from_numpy(self._doubt[index]) * torch.from_numpy(self.gains[index]).float()[:, None, None] ** 2
@@ -354,9 +354,12 @@ class _Flat:
             return
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
         yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
+        doubts = self.entry.create_stack("doubt", (count, 3, self.height, self.width))
         for index in range(self.count):
             often, _ = sample(self.times[None], self._on_canvas(index), "bilinear")
-            self.background[index], seen[index] = self._from_neighbours(index).numpy(), (often / 8).clamp(0, 1).numpy()
+            background, doubt = self._from_neighbours(index)
+            self.background[index], doubts[index] = background.numpy(), doubt.numpy()
+            seen[index] = (often / 8).clamp(0, 1).numpy()
             yield self._tick()
 
     def _compared(self, target: int, source: int) -> tuple[Tensor, Tensor, View]:
@@ -374,19 +377,17 @@ class _Flat:
 
         return seen_through
 
-    def _from_neighbours(self, index: int) -> Tensor:
+    def _from_neighbours(self, index: int) -> tuple[Tensor, Tensor]:
         """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the
         farther two frames are apart, the less exactly they are registered. The canvas stands in where none of them sees
-        it."""
+        it. And the doubt of it."""
         canvas = self._from_canvas(index)
-        total, weight, times = torch.zeros_like(canvas), torch.zeros_like(canvas[:1]), torch.zeros_like(canvas[:1])
+        near = Gathered(3, self.height, self.width)
         for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
             if other == index:
                 continue
             picture, clean = self.blur.seen(index, other, self._through(other))
-            share = clean[None] * self.blur.sharpness(index, other) / abs(other - index)
-            total += share * picture
-            weight += share
-            times += clean
-        few = (1 - times / 2).clamp(min=0)
-        return torch.where(weight > 0, total / weight.clamp(min=1e-6) * (1 - few) + canvas * few, canvas)
+            near.add(picture, clean * self.blur.sharpness(index, other) / abs(other - index))
+        few = (1 - near.times / 2).clamp(min=0)
+        background = near.mean * (1 - few) + canvas * few
+        return background, least_doubt(near.doubt(self.noise), near.times, background, self._tolerance(index))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import REACH, doubt, undisturbed_near, weighted_mean
+from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
@@ -155,11 +155,12 @@ class MultiView:
             bottom = min(top + rows, self.height)
             above, below = max(0, top - REACH), min(self.height, bottom + REACH)
             samples, weight = self._samples(index, sources, self.rays[:, above:below], depth[above:below], DISTURBED)
-            colour, differ = undisturbed_near(samples, weight, self.noise, _TOLERANCE)
+            gathered = gather(samples, weight)
+            colour, differ = undisturbed_near(samples, weight, gathered.mean, self.noise, _TOLERANCE)
             kept = slice(top - above, bottom - above)
             background[:, top:bottom], unsettled[top:bottom] = colour[:, kept], differ[kept]
-            doubts[:, top:bottom] = doubt(samples, weight, colour, self.noise)[:, kept]
-            seen[top:bottom] = (weight[:, kept] > 0).sum(0).float()
+            doubts[:, top:bottom] = gathered.doubt(self.noise)[:, kept]
+            seen[top:bottom] = gathered.times[kept]
         if not (seen > 0).all():
             background = fill_smoothly(background, (seen > 0).float())
         self.background[index], self.unsettled[index] = background.numpy(), unsettled[None].byte().numpy()
@@ -176,13 +177,13 @@ class MultiView:
             places = self._unsettled(index, sources, depth).nonzero()
             for y, x in (piece.T for piece in places.split(_BAND_BYTES // (len(sources) * 4 * 8))):
                 samples, weight = self._samples(index, sources, self.rays[:, None, y, x], depth[None, y, x], CLEAN)
-                times = (weight > 0).sum(0)[0]
-                mean = weighted_mean(samples, weight)
-                background[:, y, x] = torch.where(times > 0, mean[:, 0], background[:, y, x])
-                doubts[:, y, x] = doubt(samples, weight, mean, self.noise)[:, 0]
+                clean = gather(samples, weight)
+                times = clean.times[0]
+                background[:, y, x] = torch.where(times > 0, clean.mean[:, 0], background[:, y, x])
+                doubts[:, y, x] = clean.doubt(self.noise)[:, 0]
                 seen[0, y, x] = (times / 8).clamp(max=1)
             self.background[index], self.seen[index] = background.numpy(), seen.numpy()
-            self.doubt[index] = doubts.numpy()
+            self.doubt[index] = least_doubt(doubts, 8 * seen[0], background, _TOLERANCE).numpy()
             yield self._tick()
 
     def _unsettled(self, index: int, sources: list[int], depth: Tensor) -> Tensor:

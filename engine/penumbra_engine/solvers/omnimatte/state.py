@@ -40,7 +40,7 @@ def disturbed(
     picture, background: 3 x H x W. objects: H x W bool, what is no effect. tolerance: H x W, what the background may be
     out of place by in pixels. uneven: relative, what it may be too bright or dark by. likely: standard deviations.
     sure: H x W bool, where the background is not taken from beside an edge of depth: what is found mostly beside one,
-    and far from the objects, is the edge. doubt: 3 x H x W, the variance of the background where its samples differ.
+    and far from the objects, is the edge. doubt: 3 x H x W, as of `disturbance`.
     """
     apart = torch.from_numpy(~objects)
     # Means over squares that reach into an object would report the object.
