@@ -26,13 +26,12 @@ def sample(picture: Tensor, points: Tensor, mode: str = "bicubic") -> tuple[Tens
     Returns C x H' x W' and H' x W' bool. Outside, the edge is repeated.
     """
     height, width = picture.shape[-2:]
-    scale = points.new_tensor([max(width - 1, 1), max(height - 1, 1)])
-    grid = points / scale * 2 - 1
+    grid = points * (2 / points.new_tensor([max(width - 1, 1), max(height - 1, 1)])) - 1
     values = F.grid_sample(picture[None], grid[None].to(picture), mode=mode, padding_mode="border", align_corners=True)[
         0
     ]
-    inside = ((points >= -0.5) & (points <= scale + 0.5)).all(-1)
-    return values, inside
+    x, y = points.unbind(-1)
+    return values, (x >= -0.5) & (y >= -0.5) & (x <= width - 0.5) & (y <= height - 0.5)
 
 
 def warp(
