@@ -8,7 +8,7 @@ import torch
 
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+from penumbra_engine.solvers.omnimatte.refine import objects_and_effect, shows_background
 
 HEIGHT, WIDTH, BAND = 60, 80, 8.0
 CANVAS = cast(Canvas, SimpleNamespace(noise=Noise(1e-6, 1e-5)))
@@ -30,3 +30,17 @@ def test_a_reflection_that_touches_its_object_keeps_what_was_measured() -> None:
     assert solid[33:, :].max() < 0.05
     assert (found[32:36, 28:52] - 0.5).abs().max() < 0.05
     assert found[45:].max() == 0
+
+
+def test_a_part_of_a_mask_that_shows_the_background_is_told() -> None:
+    generator = torch.Generator().manual_seed(1)
+    background = torch.rand(3, HEIGHT, WIDTH, generator=generator) * 0.2 + 0.4
+    variance = Noise(1e-4, 0).variance(background)
+    picture = background + variance.sqrt() * torch.randn(3, HEIGHT, WIDTH, generator=generator)
+    picture[:, 20:40, 20:50] *= 0.95  # an object that is hardly darker than the road
+    seen = torch.ones(HEIGHT, WIDTH)
+    seen[:, 70:] = 0.1  # a guess
+    found = shows_background(picture, background, variance, seen)
+    assert not found[21:39, 21:49].any()
+    assert found[:, :15].mean() > 0.95 and found[:, 55:65].mean() > 0.95
+    assert not found[:, 75:].any()

@@ -9,6 +9,7 @@ from torch import Tensor
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
 from penumbra_engine.matting.known_background import Effect, known_background_alpha
 from penumbra_engine.media import Shot
@@ -21,10 +22,11 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
 _SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for the object's own
-_BARE, _HELD = (
-    0.02,
-    0.2,
-)  # alpha of an object: at the first the plate shows the effect itself, at the second nothing of it
+# Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
+_BARE, _HELD = 0.02, 0.2
+# Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
+_PLAIN, _AROUND = 1.5, 3
+_OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -59,9 +61,11 @@ def refine(
             for index in range(count):
                 picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
                 transmission, effect = bound.read(index)
-                solid, effect = objects_and_effect(
-                    picture, background, transmission, effect, masks.union(index), canvas, band
+                union = masks.union(index)
+                union = union & ~shows_background(
+                    picture, background, canvas.noise.variance(background), canvas.seen(index)
                 )
+                solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band)
                 parts = _membership(masks.objects(index)) * solid
                 alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
                 alphas[index], solids[index] = alpha.numpy(), parts.numpy()
@@ -108,6 +112,13 @@ def objects_and_effect(
     under = fill_smoothly(effect[None], known)[0]
     mixed = bare * effect + (1 - bare) * under
     return solid, torch.where(outside > 0, effect, mixed)
+
+
+def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen: Tensor) -> np.ndarray:
+    """Where the plate shows nothing but the background, whatever a rough mask says: over a square around, they differ
+    by no more than noise. H x W bool."""
+    deviation = box(((picture - background).square() / variance).mean(0)[None, None], _AROUND)[0, 0]
+    return dilate(((deviation < _PLAIN) & (seen >= _OFTEN_SEEN)).numpy(), _AROUND - 1)
 
 
 def _chroma(transmission: Tensor, outside: Tensor) -> Tensor:
