@@ -1,11 +1,13 @@
 """Keyframes carried by motion alone, where the motion is known: three pixels to the right in every frame."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.solvers.background import _carried_masks
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.trimap.alpha import _at_most_whole
@@ -100,6 +102,33 @@ def test_motion_that_is_not_trusted_at_all_weighs_both_sides_alike(tmp_path: Pat
     for _ in motion.bring({0: ones, 4: nothing}, into, 0):
         pass
     assert np.allclose(into[2][0], 0.5) and into[2][1].max() < 1e-4
+
+
+def rough_masks(folder: Path, keyed: tuple[int, ...]) -> np.ndarray:
+    """T x H x W bool, of a box that moves three pixels a frame before a background that rests. Motion is not trusted on
+    what the box uncovers, where forward and backward flow miss each other."""
+    store, flow = Store(folder), np.zeros((5, 6, HEIGHT, WIDTH), np.float32)
+    boxes = np.stack([trimap(index) > 0 for index in range(5)])
+    for at, (forward, backward) in enumerate(pairwise(boxes)):
+        flow[at, 0], flow[at, 2] = STEP * forward, forward | ~backward
+        flow[at + 1, 3], flow[at + 1, 5] = -STEP * backward, backward | ~forward
+    drawn = stack(store, "keys", np.stack([trimap(index)[None] for index in keyed]))
+    keyframes = Keyframes("k", drawn, tuple(("box", index) for index in keyed))
+    steps = _carried_masks(Frames(), keyframes, Motion("m", stack(store, "flow", flow)), store)  # type: ignore[arg-type]
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return np.stack([end.value.objects(index)[0] > 0.5 for index in range(5)])
+
+
+@pytest.mark.parametrize("keyed", [(0,), (2,), (4,), (0, 4)])
+def test_the_rough_masks_leave_no_trail_down_to_the_keyframe(tmp_path: Path, keyed: tuple[int, ...]) -> None:
+    found = rough_masks(tmp_path, keyed)
+    for index in range(5):
+        box = trimap(index) > 0
+        assert found[index][box].mean() > 0.8, index
+        assert found[index][~box].mean() < 0.01, index
 
 
 def told(values: list[list[float]]) -> np.ndarray:

@@ -22,6 +22,7 @@ from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _STILL = Noise(1e-5, 1e-4)
 _THERE = 0.45  # of a pixel that motion brings to a frame
+_TRUSTED = 0.02  # less trust than that says nothing where no other side speaks
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,21 @@ def _carried_masks(shot: Shot, keyframes: Keyframes, motion: Motion, store: Stor
                 for _ in motion.bring(keyed, carried, 2 * k):
                     yield k, len(names)
             for index in range(count):
-                stack[index] = np.where(carried[index][::2] > _THERE, 255, 0).astype(np.uint8)
+                planes, masks = carried[index], np.zeros(stack.shape[1:], bool)
+                for k, name in enumerate(names):
+                    between = keyframes.frames(name)[0] <= index <= keyframes.frames(name)[-1]
+                    masks[k] = _there(planes[2 * k], planes[2 * k + 1], between)
+                stack[index] = np.where(masks, 255, 0).astype(np.uint8)
             entry.finish()
         return Masks(entry.key, entry.stack("masks"))
+
+
+def _there(brought: np.ndarray, trust: np.ndarray, between: bool) -> np.ndarray:
+    """Where an object may be on a frame, H x W bool, by what motion brings of it and the trust in that.
+
+    between: whether keyframes lie on both sides. Then one side refutes what the other left behind. From one side alone
+    an object leaves a trail down to its keyframe, and the background there would be seen on no frame: there trust is
+    asked for, and an object that motion has lost is left to the background, which keeps what most frames show.
+    """
+    there = brought > _THERE
+    return there if between else there & (trust > _TRUSTED)
