@@ -46,7 +46,7 @@ class CameraBlur:
         """
         found = []
         for target in range(len(self._squares)):
-            others = [s for s in range(max(0, target - near), min(len(self._squares), target + near + 1))]
+            others = range(max(0, target - near), min(len(self._squares), target + near + 1))
             source = min(others, key=lambda s: self._squares[s])
             if self._squares[target] - self._squares[source] > _TELLS:
                 found.append((self._squares[target] - self._squares[source], target, source))
@@ -58,7 +58,8 @@ class CameraBlur:
                 smeared, inside = self.seen(target, source, seen_through)
                 misses[index] += float((smeared - picture).abs().mean(0)[shown & inside].mean())
             yield
-        self._shutter = _SHUTTERS[int(misses.argmin())]
+        # A shutter so long that nothing is seen through it by all of a frame has no miss.
+        self._shutter = _SHUTTERS[int(np.nan_to_num(misses, nan=np.inf).argmin())]
 
     def seen(self, target: int, source: int, view: View) -> tuple[Tensor, Tensor]:
         """The source as the target sees it, as smeared as the target is, and where it does."""
