@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from penumbra_engine.imaging.lens import Lens
-from penumbra_engine.imaging.registration import Frame, measure_bend
+from penumbra_engine.imaging.lens_from_motion import measure_bend
+from penumbra_engine.imaging.registration import Frame
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform
 
 WIDTH, HEIGHT = 320, 180

@@ -1,4 +1,4 @@
-"""Camera motion between frames as homographies: features, MAGSAC, ECC, the bend of the lens, one solution for all.
+"""Camera motion between frames as homographies: features, MAGSAC, ECC, and one solution for all frames.
 
 Everything here sees encoded 8-bit luminance. No mask is needed: a robust fit follows the larger part of the picture,
 and pixels that move on their own are left out of the polish.
@@ -22,9 +22,6 @@ _FEATURES = 2000
 _INLIER = 1.0  # px
 _REFITS = 8
 _TYPICAL, _EXACT = 3.0, 0.2  # times the median distance, and px: what a match may miss by in the end
-_BENDS = np.linspace(-0.12, 0.12, 13)
-_FAR = 3.0  # px: matches that miss by more are wrong, or on something that moves
-_EXPLAINS = 0.95  # of what is missed without a bend: what has to be left
 _PLENTY = 100  # matches: what they agree on is more exact than what intensities, of which some move, add to it
 _SAME = 3.0  # of 255: what noise changes
 
@@ -109,51 +106,13 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
     return Pair(*indices, full / full[2, 2], inliers, residual / a.scale, correlation)
 
 
-def measure_bend(pairs: Iterable[tuple[Frame, Frame]]) -> float:
-    """The bend of the lens (see `Lens`) with which homographies miss the matches of pairs of frames least.
-
-    0 where it explains little of what they miss: parallax bends too.
-    """
-    matched = [(a, *found) for a, b in pairs if (found := _matches(a, b)) is not None]
-    if not matched:
-        return 0.0
-
-    def miss(bend: float) -> float:
-        return float(np.mean([_miss(a.flat(s, bend), a.flat(t, bend)) for a, s, t in matched]))
-
-    misses = [miss(bend) for bend in _BENDS]
-    best = int(np.argmin(misses))
-    if misses[best] > _EXPLAINS * misses[len(_BENDS) // 2]:
-        return 0.0
-    if best in (0, len(_BENDS) - 1):
-        return float(_BENDS[best])
-    before, here, after = misses[best - 1 : best + 2]
-    step = _BENDS[1] - _BENDS[0]
-    return float(_BENDS[best] + step * (before - after) / (2 * (before - 2 * here + after)))
-
-
-def _miss(source: np.ndarray, target: np.ndarray) -> float:
-    """Mean distance in pixels, cut at 3, of matches from the homography that most of them follow."""
-    homography, _ = cv2.findHomography(source, target, cv2.USAC_MAGSAC, 2.0, maxIters=2000, confidence=0.999)
-    distance = np.full(len(source), _FAR)
-    for _ in range(3):
-        if homography is None:
-            break
-        distance = np.linalg.norm(_apply(homography, source) - target, axis=1)
-        agree = distance < _FAR
-        if agree.sum() < 12:
-            break
-        homography, _ = cv2.findHomography(source[agree], target[agree], 0)
-    return float(np.minimum(distance, _FAR).mean())
-
-
-def _matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
+def matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
     """Points of matching features in both frames, N x 2 each; None for fewer than 12."""
     (points_a, descriptors_a), (points_b, descriptors_b) = a.features, b.features
     if min(len(points_a), len(points_b)) < 12:
         return None
-    matches = cv2.BFMatcher(cv2.NORM_L2).knnMatch(descriptors_a, descriptors_b, 2)
-    good = [m for m, n in (pair for pair in matches if len(pair) == 2) if m.distance < 0.8 * n.distance]
+    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(descriptors_a, descriptors_b, 2)
+    good = [m for m, n in (pair for pair in pairs if len(pair) == 2) if m.distance < 0.8 * n.distance]
     if len(good) < 12:
         return None
     return points_a[[m.queryIdx for m in good]], points_b[[m.trainIdx for m in good]]
@@ -161,7 +120,7 @@ def _matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
 
 def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
     """The homography that most feature matches agree on, how many do, and their root mean square distance in pixels."""
-    found = _matches(a, b)
+    found = matches(a, b)
     if found is None:
         return None
     source, target = found
@@ -172,7 +131,7 @@ def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:
     # the more so without those of what moves slowly on its own.
     limit = _INLIER
     for _ in range(_REFITS):
-        distance = np.linalg.norm(_apply(homography, source) - target, axis=1)
+        distance = np.linalg.norm(apply(homography, source) - target, axis=1)
         agree = distance < limit
         if agree.sum() < 12:
             return None
@@ -262,7 +221,7 @@ def _gauss_newton(
     rows, columns, values, errors = [], [], [], []
     offset = 0
     for pair in pairs:
-        moved = _apply(pair.homography, grid)
+        moved = apply(pair.homography, grid)
         inside = ((moved > -0.5) & (moved < np.array(size) - 0.5)).all(1)
         if not inside.any():
             continue
@@ -293,7 +252,8 @@ def _gauss_newton(
     return -spsolve((normal + ridge).tocsc(), design.T @ np.concatenate(errors)).reshape(-1, 8)
 
 
-def _apply(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+def apply(homography: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Points N x 2 through a 3 x 3 homography."""
     moved = points @ homography[:, :2].T + homography[:, 2]
     return moved[:, :2] / moved[:, 2:]
 

@@ -7,7 +7,8 @@ import numpy as np
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.lens import Lens
-from penumbra_engine.imaging.registration import Frame, Pair, measure_bend, register_pair, solve_cameras
+from penumbra_engine.imaging.lens_from_motion import measure_bend
+from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
 from penumbra_engine.imaging.stillness import displacement, explained
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.plates import Plates
