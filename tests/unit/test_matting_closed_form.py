@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.errors import InputError, UsageError
+from penumbra_engine.matting import matting_laplacian
 from penumbra_engine.matting.by_name import alpha_solver, foreground_estimator
 from penumbra_engine.matting.closed_form import closed_form
 
@@ -120,3 +121,17 @@ def test_an_unknown_name_lists_the_names() -> None:
         alpha_solver("magic")
     with pytest.raises(UsageError, match="multi-level"):
         foreground_estimator("magic")
+
+
+def test_rows_in_strips_are_the_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    picture, trimap = textured()
+    unknown = trimap[0, 0] == 0.5
+    unknown[20:30] = False  # rows with a hole between them
+    whole = matting_laplacian.matting_laplacian(picture[0], unknown, trimap[0, 0], 1e-5)
+    monkeypatch.setattr(matting_laplacian, "_STRIP", 30)
+    strips = matting_laplacian.matting_laplacian(picture[0], unknown, trimap[0, 0], 1e-5)
+    assert torch.equal(strips.matrix.to_dense(), whole.matrix.to_dense())
+    assert torch.equal(strips.right, whole.right)
+    dense = whole.matrix.to_dense()
+    assert (dense - dense.T).abs().max() < 1e-12
+    assert (dense.diagonal() - whole.diagonal).abs().max() == 0

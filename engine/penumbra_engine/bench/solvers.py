@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -17,14 +17,17 @@ from penumbra_engine.bench.still import Still, find_stills
 from penumbra_engine.bench.table import Table
 from penumbra_engine.imaging.metrics.mattes import image_scores
 from penumbra_engine.matting.by_name import ALPHA, FOREGROUND
-from penumbra_engine.matting.closed_form import closed_form
+from penumbra_engine.matting.solution import Solution
 
 _TOLERANCE = 1e-7  # PyMatting's own, of |b - A x| / |b|
 _FRAMES = 24
 _GRAIN = 1 / 255
 _REPEATS = 3
 
-Solver = Callable[[Tensor, Tensor], Tensor]
+_PEER = "PyMatting "  # before the name of a solver of theirs
+
+Solver = Callable[[Tensor, Tensor], Solution]
+R = TypeVar("R")
 
 
 def bench_solvers(pictures: Path, only: str, tell: Callable[[str], None]) -> list[Table]:
@@ -58,24 +61,18 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
             "apart",
         ],
     )
-    largest = max(stills, key=lambda still: int(still.unknown.sum()))
     for name in ALPHA:
-        methods: list[tuple[str, Solver]] = [(name, _ours(name))]
-        peer = peer_alpha(name) if with_peer else None
-        if peer:
-            methods.append((f"PyMatting {name}", peer))
+        labels = [name, _PEER + name] if with_peer and peer_alpha(name) else [name]
         rows, alphas = [], []
-        for label, solver in methods:
+        for label in labels:
             tell(f"{label}: {len(stills)} stills")
-            _warm_up(solver, largest.picture)
-            row, found = _scored(solver, stills)
-            row["peak_mb"] = _added_memory(label, largest)
-            rows.append({"solver": label, **row})
+            row, found = _alone(_scored, label, stills)
+            rows.append({"solver": label, **row, "peak_mb": _alone(_added_memory, label, stills)})
             alphas.append(found)
-        if peer:
+        if len(rows) > 1:
             rows[0]["times_faster"] = rows[1]["cpu_seconds"] / rows[0]["cpu_seconds"]
             rows[0]["of_its_memory"] = rows[0]["peak_mb"] / rows[1]["peak_mb"]
-            rows[0]["apart"] = mean(float((a - b).abs().mean()) for a, b in zip(*alphas, strict=True))
+            rows[0]["apart"] = mean(float(np.abs(a - b).mean()) for a, b in zip(*alphas, strict=True))
         for row in rows:
             table.add(row)
     table.notes.append(
@@ -85,13 +82,22 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
     return table
 
 
-def _scored(solver: Solver, stills: list[Still]) -> tuple[dict[str, Any], list[Tensor]]:
+def _alone(measure: Callable[..., R], *given: Any) -> R:
+    """What `measure` gives in a process of its own: PyMatting sets how many threads torch has, and neither shall find
+    memory that the other has left."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(measure, given)
+
+
+def _scored(label: str, stills: list[Still]) -> tuple[dict[str, Any], list[np.ndarray]]:
+    solver = _solver(label)
+    _warm_up(solver, stills[0].picture)
     scores, alphas, wall, cpu = [], [], 0.0, 0.0
     for still in stills:
         began, spent = time.perf_counter(), time.process_time()
-        alpha = solver(still.picture, still.trimap)
+        alpha = solver(still.picture, still.trimap).alpha[0, 0].numpy()
         wall, cpu = wall + time.perf_counter() - began, cpu + time.process_time() - spent
-        scores.append(image_scores(alpha[0, 0].numpy(), still.truth[0, 0].numpy(), still.unknown))
+        scores.append(image_scores(alpha, still.truth[0, 0].numpy(), still.unknown))
         alphas.append(alpha)
     row = {name: mean(score[name] for score in scores) for name in scores[0]}
     return {**row, "seconds": wall, "cpu_seconds": cpu}, alphas
@@ -104,71 +110,64 @@ def _warm_up(solver: Solver, picture: Tensor) -> None:
     solver(picture[..., :48, :48], trimap)
 
 
-def _ours(name: str) -> Solver:
-    return lambda picture, trimap: ALPHA[name](picture, trimap, tolerance=_TOLERANCE).alpha
+def _solver(label: str) -> Solver:
+    """Ours, or PyMatting's."""
+    if label.startswith(_PEER):
+        peer = peer_alpha(label.removeprefix(_PEER))
+        assert peer
+        return lambda picture, trimap: Solution(peer(picture, trimap), [], [])
+    return lambda picture, trimap: ALPHA[label](picture, trimap, tolerance=_TOLERANCE)
 
 
-def _added_memory(label: str, still: Still) -> float:
-    """MB that a solve adds at its peak, in a process of its own, after a small one that loads what it needs."""
-    context = multiprocessing.get_context("spawn")
-    with context.Pool(1) as pool:
-        parts = [part.numpy() for part in (still.picture, still.trimap)]
-        return pool.apply(_peak, (label, *parts))
-
-
-def _peak(label: str, picture: np.ndarray, trimap: np.ndarray) -> float:
-    name = label.removeprefix("PyMatting ")
-    solver = _ours(name) if name == label else peer_alpha(name)
-    assert solver
-    frame, matte = torch.from_numpy(picture), torch.from_numpy(trimap)
-    _warm_up(solver, frame)
+def _added_memory(label: str, stills: list[Still]) -> float:
+    """MB that a solve adds at its peak, after a small one that loads what it needs."""
+    still = max(stills, key=lambda still: int(still.unknown.sum()))
+    solver = _solver(label)
+    _warm_up(solver, still.picture)
     meter = Meter()
     meter.stage("before")
     before = meter.end().peak
     meter.stage("solve")
-    solver(frame, matte)
+    solver(still.picture, still.trimap)
     return meter.end().peak_mb["solve"] - before
 
 
 def _sequence(still: Still, tell: Callable[[str], None]) -> Table:
     """Closed form on a pan over a still with fresh grain: each frame starts from the one before."""
     tell(f"closed-form: {_FRAMES} frames")
-    width = still.picture.shape[-1] - _FRAMES
-    random = torch.Generator().manual_seed(0)
-    picture = torch.cat([still.picture[..., t : t + width] for t in range(_FRAMES)])
-    picture = (picture + _GRAIN * torch.randn(picture.shape, generator=random)).clamp(0, 1)
-    trimap = torch.cat([still.trimap[..., t : t + width] for t in range(_FRAMES)])
-    peer = peer_alpha("closed-form")
-    assert peer
-    clock = time.process_time()
-    solution = closed_form(picture, trimap, tolerance=_TOLERANCE)
-    ours = time.process_time() - clock
-    clock = time.process_time()
-    theirs = peer(picture, trimap)
-    spent = time.process_time() - clock
+    ours, alpha, iterations = _alone(_panned, "closed-form", still)
+    theirs, other, _ = _alone(_panned, _PEER + "closed-form", still)
     table = Table(
         f"Closed form on {_FRAMES} frames",
         f"{still.name}, panned by one pixel a frame with grain of 1/255, at tolerance {_TOLERANCE:g}. CPU seconds.",
         ["solver", "cpu_seconds", "times_faster", "iterations_first", "iterations_later", "apart"],
     )
-    later = mean(solution.iterations[1:])
-    apart = float((solution.alpha - theirs).abs().mean())
     table.add(
         {
             "solver": "closed-form",
             "cpu_seconds": ours,
-            "times_faster": spent / ours,
-            "apart": apart,
-            "iterations_first": solution.iterations[0],
-            "iterations_later": later,
+            "times_faster": theirs / ours,
+            "apart": float(np.abs(alpha - other).mean()),
+            "iterations_first": iterations[0],
+            "iterations_later": mean(iterations[1:]),
         }
     )
-    table.add({"solver": "PyMatting closed-form", "cpu_seconds": spent})
+    table.add({"solver": f"{_PEER}closed-form", "cpu_seconds": theirs})
     return table
 
 
-def _our_foreground(name: str) -> Solver:
-    return lambda picture, alpha: FOREGROUND[name](picture, alpha).foreground
+def _panned(label: str, still: Still) -> tuple[float, np.ndarray, list[int]]:
+    """CPU seconds, alpha, and the iterations of each frame where they are known."""
+    width = still.picture.shape[-1] - _FRAMES
+    random = torch.Generator().manual_seed(0)
+    picture = torch.cat([still.picture[..., t : t + width] for t in range(_FRAMES)])
+    picture = (picture + _GRAIN * torch.randn(picture.shape, generator=random)).clamp(0, 1)
+    trimap = torch.cat([still.trimap[..., t : t + width] for t in range(_FRAMES)])
+    solver = _solver(label)
+    _warm_up(solver, picture[:1])
+    clock = time.process_time()
+    solution = solver(picture, trimap)
+    return time.process_time() - clock, solution.alpha.numpy(), solution.iterations
 
 
 def _foregrounds(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -> Table:
@@ -179,29 +178,33 @@ def _foregrounds(stills: list[Still], with_peer: bool, tell: Callable[[str], Non
         f"0.98. Seconds are of all stills, the least of {_REPEATS}.",
         ["estimator", "error", "seconds", "cpu_seconds", "times_faster"],
     )
-    methods: list[tuple[str, Solver]] = [(name, _our_foreground(name)) for name in FOREGROUND]
-    if with_peer:
-        methods.append(("PyMatting multi-level", peer_foreground))
+    labels = [*FOREGROUND, f"{_PEER}multi-level"] if with_peer else [*FOREGROUND]
     rows: dict[str, dict[str, Any]] = {}
-    for label, estimate in methods:
+    for label in labels:
         tell(f"{label}: {len(stills)} foregrounds")
-        errors, wall, cpu = [], 0.0, 0.0
-        for still, other in zip(stills, stills[1:] + stills[:1], strict=True):
-            back = torch.nn.functional.interpolate(other.picture, still.picture.shape[-2:]).flip(-1)
-            picture = still.truth * still.picture + (1 - still.truth) * back
-            times = []
-            for _ in range(_REPEATS):
-                began, spent = time.perf_counter(), time.process_time()
-                found = estimate(picture, still.truth)
-                times.append((time.perf_counter() - began, time.process_time() - spent))
-            wall, cpu = wall + min(t[0] for t in times), cpu + min(t[1] for t in times)
-            soft = ((still.truth > 0.02) & (still.truth < 0.98)).expand_as(picture)
-            errors.append(float(((found - still.picture).abs() * still.truth)[soft].mean()))
-        rows[label] = {"estimator": label, "error": mean(errors), "seconds": wall, "cpu_seconds": cpu}
+        rows[label] = {"estimator": label, **_alone(_coloured, label, stills)}
     if with_peer:
         rows["multi-level"]["times_faster"] = (
-            rows["PyMatting multi-level"]["cpu_seconds"] / rows["multi-level"]["cpu_seconds"]
+            rows[f"{_PEER}multi-level"]["cpu_seconds"] / rows["multi-level"]["cpu_seconds"]
         )
     for row in rows.values():
         table.add(row)
     return table
+
+
+def _coloured(label: str, stills: list[Still]) -> dict[str, float]:
+    estimate = peer_foreground if label.startswith(_PEER) else lambda *given: FOREGROUND[label](*given).foreground
+    estimate(stills[0].picture[..., :48, :48], stills[0].truth[..., :48, :48])
+    errors, wall, cpu = [], 0.0, 0.0
+    for still, other in zip(stills, stills[1:] + stills[:1], strict=True):
+        back = torch.nn.functional.interpolate(other.picture, still.picture.shape[-2:]).flip(-1)
+        picture = still.truth * still.picture + (1 - still.truth) * back
+        times = []
+        for _ in range(_REPEATS):
+            began, spent = time.perf_counter(), time.process_time()
+            found = estimate(picture, still.truth)
+            times.append((time.perf_counter() - began, time.process_time() - spent))
+        wall, cpu = wall + min(t[0] for t in times), cpu + min(t[1] for t in times)
+        soft = ((still.truth > 0.02) & (still.truth < 0.98)).expand_as(picture)
+        errors.append(float(((found - still.picture).abs() * still.truth)[soft].mean()))
+    return {"error": mean(errors), "seconds": wall, "cpu_seconds": cpu}

@@ -1,5 +1,6 @@
 """Sparse symmetric systems for the alpha of unknown pixels, and conjugate gradients that solve them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -36,30 +37,44 @@ class LinearSystem:
     unknown: Tensor
 
     @classmethod
-    def of_stencil(cls, stencil: Tensor, unknown: Tensor, known: Tensor) -> "LinearSystem":
-        """From the coefficients of each unknown pixel's neighbourhood, N x S x S, S odd, itself in the middle. What
-        falls on known pixels goes to the right side; beyond the picture it must be 0."""
-        reach = stencil.shape[1] // 2
-        stencil = stencil.flatten(1)
-        count, places = stencil.shape
-        height, width = unknown.shape
-        wide = width + 2 * reach
-        number = stencil.new_full((height + 2 * reach, wide), -1, dtype=torch.int32)
-        inner = number[reach:-reach, reach:-reach]
-        inner[unknown] = torch.arange(count, dtype=torch.int32, device=stencil.device)
-        value = torch.zeros(number.shape, dtype=stencil.dtype, device=stencil.device)
-        value[reach:-reach, reach:-reach] = known.to(stencil.dtype).masked_fill(unknown, 0)
-        y, x = unknown.nonzero(as_tuple=True)
-        first = y * wide + x
-        shift = torch.arange(2 * reach + 1, device=stencil.device)
-        near = first[:, None] + (shift[:, None] * wide + shift).flatten()
-        column = number.flatten()[near]
-        right = -(stencil * value.flatten()[near]).sum(1)
-        free = column >= 0
-        start = torch.zeros(count + 1, dtype=torch.int32, device=stencil.device)
-        start[1:] = free.sum(1).cumsum(0)
-        matrix = by_rows(start, column[free], stencil[free], (count, count))
-        return cls(matrix, stencil[:, places // 2].clone(), right, unknown)
+    def of_stencils(cls, stencils: Iterable[Tensor], reach: int, unknown: Tensor, known: Tensor) -> "LinearSystem":
+        """From the coefficients of the unknown pixels' neighbourhoods, up to `reach` pixels away to all sides: S^2 x n,
+        for some pixels after others in reading order. S = 2 reach + 1; the pixel itself is in the middle. What falls on
+        known pixels goes to the right side; beyond the picture it must be 0.
+
+        Every row keeps S^2 entries, those of known pixels as zeros on its own column: rows of one length need no search
+        for what is left.
+        """
+        count = int(unknown.sum())
+        width = unknown.shape[1] + 2 * reach
+        number = torch.full((unknown.shape[0] + 2 * reach, width), -1, dtype=torch.int32, device=unknown.device)
+        number[reach:-reach, reach:-reach][unknown] = torch.arange(count, dtype=torch.int32, device=unknown.device)
+        value = torch.zeros(number.shape, dtype=torch.float64, device=unknown.device)
+        value[reach:-reach, reach:-reach] = known.to(value.dtype).masked_fill(unknown, 0)
+        place = (number.flatten() >= 0).nonzero()[:, 0]
+        number, value = number.flatten(), value.flatten()
+        shifts = [dy * width + dx for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+        values = value.new_empty(count, len(shifts))
+        columns = number.new_empty(count, len(shifts))
+        diagonal, right = value.new_empty(count), value.new_zeros(count)
+        first = 0
+        for stencil in stencils:
+            some = slice(first, first + stencil.shape[1])
+            own = torch.arange(some.start, some.stop, dtype=torch.int32, device=unknown.device)
+            column = number.new_empty(stencil.shape)
+            diagonal[some] = stencil[len(shifts) // 2]
+            for coefficient, target, shift in zip(stencil, column, shifts, strict=True):
+                there = place[some] + shift
+                right[some].addcmul_(coefficient, value.index_select(0, there), value=-1)
+                torch.index_select(number, 0, there, out=target)
+                bound = target < 0
+                coefficient.masked_fill_(bound, 0)
+                torch.where(bound, own, target, out=target)
+            values[some], columns[some] = stencil.T, column.T
+            first = some.stop
+        start = torch.arange(0, values.numel() + 1, len(shifts), dtype=torch.int32, device=unknown.device)
+        matrix = by_rows(start, columns.flatten(), values.flatten(), (count, count))
+        return cls(matrix, diagonal, right, unknown)
 
     def solve(self, precondition: Preconditioner, start: Tensor, tolerance: float, limit: int) -> Solved:
         """Preconditioned conjugate gradients (Hestenes & Stiefel 1952) from `start` until |b - A x| <= tolerance |b| or

@@ -1,13 +1,17 @@
 """The matting Laplacian (Levin et al. 2008, eq. 12): alpha is affine in the colour within each 3 x 3 window."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import Tensor
 
 from penumbra_engine.matting.linear_system import LinearSystem
 from penumbra_engine.matting.trimap import dilated
 
-_WINDOW = 3  # px
-_AREA = _WINDOW**2
+_PLACES = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # of the pixels in a window, from its centre
+_REACH = 2  # px, between two pixels of one window
+_ACROSS = 2 * _REACH + 1
+_STRIP = 32_768  # pixels at a time: what they need stays in the processor's cache
 
 
 def matting_laplacian(
@@ -23,50 +27,80 @@ def matting_laplacian(
     stored row; but an unknown region is a small part of its box, and what box filters subtract cancels unless it is
     done in double precision: 25 stored coefficients for each unknown pixel are both faster and exact.
     """
-    basis, number = _windows(picture, unknown, epsilon)
-    window = -basis @ basis.transpose(1, 2)  # N x 9 x 9
-    window[:-1].diagonal(dim1=1, dim2=2).add_(1)
-    rows = window.view(-1, _WINDOW, _WINDOW)
-    y, x = unknown.nonzero(as_tuple=True)
-    reach = 2 * _WINDOW - 1
-    stencil = torch.zeros(len(y), reach, reach, dtype=torch.float64, device=picture.device)
-    for place in range(_AREA):  # of the pixel in a window that holds it
-        dy, dx = divmod(place, _WINDOW)
-        holding = number[y + 2 - dy, x + 2 - dx]
-        stencil[:, 2 - dy : 5 - dy, 2 - dx : 5 - dx] += rows[holding * _AREA + place]
-    if data is None:
-        return LinearSystem.of_stencil(stencil, unknown, known)
-    target, weight = data
-    stencil[:, 2, 2] += weight
-    system = LinearSystem.of_stencil(stencil, unknown, known)
-    system.right += weight * target
+    target, weight = data or (None, None)
+    system = LinearSystem.of_stencils(_strips(picture, unknown, epsilon, weight), _REACH, unknown, known)
+    if target is not None and weight is not None:
+        system.right += weight * target
     return system
 
 
-def _windows(picture: Tensor, unknown: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
-    """For each window that holds an unknown pixel the affine functions of its colours, orthonormal but for epsilon
-    (N + 1 x 9 x 4, the last all 0: windows beyond the picture); and the numbers of the windows by their centres, in a
-    map one pixel wider than the picture on each side (H + 2 x W + 2)."""
-    height, width = unknown.shape
-    held = dilated(unknown, 1)
+def _strips(picture: Tensor, unknown: Tensor, epsilon: float, weight: Tensor | None) -> Iterator[Tensor]:
+    """The coefficients of the unknown pixels of some rows after others, 25 x n each."""
+    held = dilated(unknown, 1)  # windows that hold an unknown pixel, by their centres
     held[[0, -1]] = False
     held[:, [0, -1]] = False
-    y, x = held.nonzero(as_tuple=True)
-    number = torch.full((height + 2, width + 2), len(y), device=picture.device)
-    number[1:-1, 1:-1][held] = torch.arange(len(y), device=picture.device)
-    shift = torch.tensor([dy * width + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)], device=picture.device)
-    colour = picture.reshape(3, -1).double()[:, (y * width + x) + shift[:, None]]  # 3 x 9 x N
+    done = 0
+    for rows in _split(unknown.sum(1).tolist()):
+        stencil = _stencil(picture, unknown, held, rows, epsilon)
+        if weight is not None:
+            stencil[len(stencil) // 2] += weight[done : done + stencil.shape[1]]
+        done += stencil.shape[1]
+        yield stencil
+
+
+def _split(counts: list[int]) -> Iterator[slice]:
+    """Rows of a picture in runs with some pixels, but no more than a strip unless one row alone has more. counts:
+    unknown pixels of each row."""
+    first, total = 0, 0
+    for row, count in enumerate(counts):
+        if total and total + count > _STRIP:
+            yield slice(first, row)
+            first, total = row, 0
+        total += count
+    if total:
+        yield slice(first, len(counts))
+
+
+def _stencil(picture: Tensor, unknown: Tensor, held: Tensor, rows: slice, epsilon: float) -> Tensor:
+    """25 x n for the n unknown pixels of the rows: each pair of pixels in a window adds to the coefficients of both."""
+    width = unknown.shape[1]
+    near = slice(max(rows.start - 1, 0), rows.stop + 1)
+    centre = held[near].flatten().nonzero()[:, 0]
+    count = len(centre)
+    number = torch.full((rows.stop - rows.start + 2, width + 2), count, device=picture.device)  # the last: no window
+    inner = number[near.start - rows.start + 1 :][: len(held[near]), 1:-1]
+    inner[held[near]] = torch.arange(count, device=picture.device)
+    pixel = unknown[rows].flatten().nonzero()[:, 0]
+    middle = pixel + (pixel // width) * 2 + width + 3  # in `number`
+    holding = [number.flatten().index_select(0, middle - dy * (width + 2) - dx) for dy, dx in _PLACES]
+    functions = _functions(picture, centre + near.start * width, epsilon)
+    stencil = torch.zeros(_ACROSS**2, len(pixel), dtype=torch.float64, device=picture.device)
+    tie = torch.zeros(count + 1, dtype=torch.float64, device=picture.device)
+    for i, (y, x) in enumerate(_PLACES):
+        for j in range(i, len(_PLACES)):
+            torch.mul(functions[0][i], functions[0][j], out=tie[:-1])
+            tie[:-1].addcmul_(functions[1][i], functions[1][j]).addcmul_(functions[2][i], functions[2][j])
+            tie[:-1].add_(1 / len(_PLACES) - (i == j))
+            ahead = (_PLACES[j][0] - y) * _ACROSS + _PLACES[j][1] - x
+            stencil[len(stencil) // 2 + ahead] -= tie.index_select(0, holding[i])
+            if i != j:
+                stencil[len(stencil) // 2 - ahead] -= tie.index_select(0, holding[j])
+    return stencil
+
+
+def _functions(picture: Tensor, centre: Tensor, epsilon: float) -> list[Tensor]:
+    """The affine functions of the colours of windows, orthonormal but for epsilon and centred: 3 of 9 x N, by the
+    Cholesky factor of the scatter of colours plus epsilon. All in double precision: alpha hangs on eigenvalues that are
+    smaller than the rounding errors of single.
+
+    picture: 3 x H x W. centre: N, of the windows, in the flat picture.
+    """
+    width = picture.shape[-1]
+    flat = picture.reshape(3, -1)
+    colour = torch.empty(3, len(_PLACES), len(centre), dtype=torch.float64, device=picture.device)
+    for place, (dy, dx) in enumerate(_PLACES):
+        colour[:, place] = flat.index_select(1, centre + (dy * width + dx))
     colour -= colour.mean(1, keepdim=True)
-    basis = torch.zeros(len(y) + 1, _AREA, 4, dtype=torch.float64, device=picture.device)
-    basis[:-1, :, 0] = 1 / _WINDOW
-    for channel, whitened in enumerate(_whitened(colour, epsilon)):
-        basis[:-1, :, 1 + channel] = whitened.T
-    return basis, number
-
-
-def _whitened(colour: Tensor, epsilon: float) -> list[Tensor]:
-    """Centred colours, 3 x 9 x N, made orthonormal by the Cholesky factor of their scatter plus epsilon: 3 of 9 x N.
-    All in double precision: alpha hangs on eigenvalues that are smaller than the rounding errors of single."""
     gram = {(i, j): (colour[i] * colour[j]).sum(0) + (epsilon if i == j else 0) for i in range(3) for j in range(i + 1)}
     l00 = gram[0, 0].sqrt()
     l10, l20 = gram[1, 0] / l00, gram[2, 0] / l00

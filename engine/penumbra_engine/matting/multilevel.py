@@ -3,13 +3,12 @@
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.errors import InputError
 
 _SMALL = 32  # px: levels up to here are cheap, and colours travel far on them
-_SMALL_PASSES, _PASSES = 10, 5
+_SMALL_PASSES, _PASSES = 10, 3
 _OPAQUE = 0.999  # alpha from which only the foreground shows
 _SURE = 0.9  # alpha from which a pixel's colour counts for the foreground's mean; 1 less it for the background's
 
@@ -36,23 +35,25 @@ def multilevel(
         raise InputError(
             f"the alpha is {tuple(alpha.shape)}, the picture {tuple(picture.shape)}: give one for each frame"
         )
-    colours = [_frame(picture[t], alpha[t], regularisation, gradient_weight) for t in range(len(picture))]
-    both = torch.stack(colours)
+    both = picture.new_empty(len(picture), 6, *picture.shape[-2:])
+    for t in range(len(picture)):
+        _fill(both[t], picture[t], alpha[t], regularisation, gradient_weight)
     return Colours(both[:, :3], both[:, 3:])
 
 
-def _frame(picture: Tensor, alpha: Tensor, regularisation: float, gradient_weight: float) -> Tensor:
-    """6 x H x W, foreground and background; picture 3 x H x W, alpha 1 x H x W."""
+def _fill(both: Tensor, picture: Tensor, alpha: Tensor, regularisation: float, gradient_weight: float) -> None:
+    """Foreground and background of one frame, 6 x H x W; picture 3 x H x W, alpha 1 x H x W."""
     low, high = picture.amin((1, 2)), picture.amax((1, 2))
-    bounds = torch.cat([low, low]), torch.cat([high, high])
-    both = torch.cat([_mean(picture, alpha > _SURE), _mean(picture, alpha < 1 - _SURE)])[:, None, None]
+    bounds = torch.cat([low, low])[:, None], torch.cat([high, high])[:, None]
+    smaller = torch.cat([_mean(picture, alpha > _SURE), _mean(picture, alpha < 1 - _SURE)])[:, None, None]
     for height, width in _sizes(*alpha.shape[-2:]):
-        small, matte, both = (_resized(x, height, width) for x in (picture, alpha, both))
+        small, matte = _resized(picture, height, width), _resized(alpha, height, width)
+        level = _resize(smaller, both if both.shape[1:] == (height, width) else both.new_empty(6, height, width))
+        level[:3].lerp_(small, (matte > _OPAQUE).to(both.dtype))  # all or nothing, and quicker than to choose
+        level[3:].lerp_(small, (matte < 1 - _OPAQUE).to(both.dtype))
         passes = _SMALL_PASSES if max(height, width) <= _SMALL else _PASSES
-        both[:3] = torch.where(matte > _OPAQUE, small, both[:3])
-        both[3:] = torch.where(matte < 1 - _OPAQUE, small, both[3:])
-        _relax(both, small, matte, regularisation, gradient_weight, passes, bounds)
-    return both
+        _relax(level.flatten(1), small.flatten(1), matte[0], regularisation, gradient_weight, passes, bounds)
+        smaller = level
 
 
 def _sizes(height: int, width: int) -> list[tuple[int, int]]:
@@ -66,11 +67,24 @@ def _sizes(height: int, width: int) -> list[tuple[int, int]]:
 def _mean(picture: Tensor, chosen: Tensor) -> Tensor:
     """Mean colour of the chosen pixels of 1 x H x W, of the whole picture where none is; 3."""
     weight = chosen.to(picture.dtype) if chosen.any() else torch.ones_like(picture[:1])
-    return (picture * weight).sum((1, 2)) / weight.sum()
+    return picture.flatten(1) @ weight.flatten() / weight.sum()
 
 
 def _resized(picture: Tensor, height: int, width: int) -> Tensor:
-    return F.interpolate(picture[None], (height, width), mode="nearest")[0]
+    """C x H x W by the nearest pixels of another size."""
+    if picture.shape[-2:] == (height, width):
+        return picture
+    return _resize(picture, picture.new_empty(len(picture), height, width))
+
+
+def _resize(picture: Tensor, result: Tensor) -> Tensor:
+    row, column = (
+        torch.arange(size, device=picture.device) * other // size
+        for size, other in zip(result.shape[1:], picture.shape[1:], strict=True)
+    )
+    nearest = (row[:, None] * picture.shape[2] + column).flatten()
+    torch.index_select(picture.flatten(1), 1, nearest, out=result.view(len(result), -1))
+    return result
 
 
 def _relax(
@@ -82,28 +96,90 @@ def _relax(
     passes: int,
     bounds: tuple[Tensor, Tensor],
 ) -> None:
-    """Update, in place, the colours of pixels that show both sides; those that show one have its colour already."""
-    height, width = alpha.shape[-2:]
-    pixel = ((alpha > 1 - _OPAQUE) & (alpha < _OPAQUE)).flatten().nonzero()[:, 0]
-    y, x = pixel // width, pixel % width
-    beside = [(y, (x - 1).clamp(min=0)), (y, (x + 1).clamp(max=width - 1))]
-    beside += [((y - 1).clamp(min=0), x), ((y + 1).clamp(max=height - 1), x)]
-    others = [row * width + column for row, column in beside]
+    """Update, in place, the colours of pixels that show both sides; those that show one have its colour already.
+
+    both: 6 x H W. picture: 3 x H W. alpha: H x W. Red pixels and black ones of a chessboard by turns (Gauss & Seidel):
+    all neighbours of one are of the other kind, or stay as they are.
+    """
+    height, width = alpha.shape
     flat = alpha.flatten()
-    front = flat[pixel][:, None]
-    weights = [regularisation + gradient_weight * (front - flat[other][:, None]).abs() for other in others]
-    total = weights[0] + weights[1] + weights[2] + weights[3]
-    shares = torch.cat([front, 1 - front], 1)
-    scale = shares / (shares.square().sum(1, keepdim=True) + total)
-    weights = [weight / total for weight in weights]
-    seen = picture.flatten(1).T[pixel]
-    colours = both.flatten(1).T.contiguous()  # pixels in rows: a neighbour is one read
+    pixel = ((flat > 1 - _OPAQUE) & (flat < _OPAQUE)).nonzero()[:, 0]
+    if not len(pixel):
+        return
+    black = (pixel // width + pixel % width) % 2 > 0
+    kinds = pixel[~black], pixel[black]
+    number = torch.full_like(flat, -1, dtype=torch.int32)
+    for kind in kinds:
+        number[kind] = torch.arange(len(kind), dtype=torch.int32, device=kind.device)
+    sides = [
+        _Side.of(kind, number, both, picture, flat, (height, width), regularisation, gradient_weight) for kind in kinds
+    ]
+    colours = [both.index_select(1, kind) for kind in kinds]
     for _ in range(passes):
-        mean = weights[0] * colours[others[0]]
-        for weight, other in zip(weights[1:], others[1:], strict=True):
-            mean.addcmul_(weight, colours[other])
-        lack = seen - shares[:, :1] * mean[:, :3] - shares[:, 1:] * mean[:, 3:]
-        mean[:, :3].addcmul_(scale[:, :1], lack)
-        mean[:, 3:].addcmul_(scale[:, 1:], lack)
-        colours[pixel] = mean.clamp_(*bounds)
-    both.copy_(colours.T.reshape(both.shape))
+        for own, other in ((0, 1), (1, 0)):
+            colours[own] = sides[own].solved(colours[other]).clamp_(*bounds)
+    for kind, found in zip(kinds, colours, strict=True):
+        both.index_copy_(1, kind, found)
+
+
+class _Side(NamedTuple):
+    """What stays the same from pass to pass for N pixels of one kind.
+
+    pull: 6 x N, what neighbours that stay as they are add to the mean. weights, beside: of four neighbours of the other
+    kind and their numbers, N each. shares: 2 x 1 x N, of foreground and background in the composite. scale: 2 x 1 x N,
+    how much of what the composite lacks each of them takes. seen: 3 x N.
+    """
+
+    pull: Tensor
+    weights: list[Tensor]
+    beside: list[Tensor]
+    shares: Tensor
+    scale: Tensor
+    seen: Tensor
+
+    @classmethod
+    def of(
+        cls,
+        pixel: Tensor,
+        number: Tensor,
+        both: Tensor,
+        picture: Tensor,
+        alpha: Tensor,
+        size: tuple[int, int],
+        regularisation: float,
+        gradient_weight: float,
+    ) -> "_Side":
+        height, width = size
+        y, x = pixel // width, pixel % width
+        front = alpha.index_select(0, pixel)
+        weights, others = [], []
+        for inside, step in ((x > 0, -1), (x < width - 1, 1), (y > 0, -width), (y < height - 1, width)):
+            other = pixel + step * inside  # itself at the border
+            weights.append(regularisation + gradient_weight * (front - alpha.index_select(0, other)).abs())
+            others.append(other)
+        total = weights[0] + weights[1] + weights[2] + weights[3]
+        pull = both.new_zeros(6, len(pixel))
+        beside = []
+        for weight, other in zip(weights, others, strict=True):
+            weight /= total
+            place = number.index_select(0, other)
+            stays = (place < 0) | (other == pixel)
+            pull.addcmul_(weight * stays, both.index_select(1, other))
+            weight.masked_fill_(stays, 0)
+            beside.append(place.masked_fill_(stays, 0))
+        shares = torch.stack([front, 1 - front])[:, None]
+        return cls(
+            pull, weights, beside, shares, shares / (shares.square().sum(0) + total), picture.index_select(1, pixel)
+        )
+
+    def solved(self, others: Tensor) -> Tensor:
+        """The 6 x N colours that fit best to those of the other kind."""
+        mean = self.pull.clone()
+        if others.shape[1]:
+            for weight, beside in zip(self.weights, self.beside, strict=True):
+                mean.addcmul_(weight, others.index_select(1, beside))
+        front, back = mean[:3], mean[3:]
+        lack = self.seen - self.shares[0] * front - self.shares[1] * back
+        front.addcmul_(self.scale[0], lack)
+        back.addcmul_(self.scale[1], lack)
+        return mean

@@ -41,12 +41,12 @@ def _walks(picture: Tensor, unknown: Tensor, known: Tensor, stiffness: float) ->
     beyond = F.pad(picture.double(), (1, 1, 1, 1), value=float("inf"))
     y, x = unknown.nonzero(as_tuple=True)
     here = beyond[:, y + 1, x + 1]
-    stencil = torch.zeros(len(y), 3, 3, dtype=torch.float64, device=picture.device)
+    stencil = torch.zeros(9, len(y), dtype=torch.float64, device=picture.device)
     for place in range(9):
         dy, dx = divmod(place, 3)
         if place != 4:
             there = beyond[:, y + dy, x + dx]
             weight = torch.exp(-stiffness * (here - there).square().sum(0)).clamp(min=_LEAST)
-            stencil[:, dy, dx] = -weight.masked_fill(there[0].isinf(), 0)
-    stencil[:, 1, 1] = -stencil.sum((1, 2))
-    return LinearSystem.of_stencil(stencil, unknown, known)
+            stencil[place] = -weight.masked_fill(there[0].isinf(), 0)
+    stencil[4] = -stencil.sum(0)
+    return LinearSystem.of_stencils([stencil], 1, unknown, known)
