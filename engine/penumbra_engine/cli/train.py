@@ -12,12 +12,19 @@ from penumbra_engine.service.work import stdout_for_messages
 
 
 def train(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The network: small, rvm-mobilenetv3 or rvm-resnet50.")],
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The network: small, rvm-BACKBONE, bgm-v1 or bgm-v2-BACKBONE.")
+    ],
     out: Annotated[str, typer.Option(metavar="FILE", help="Where to write the weights (safetensors).")],
     data: Annotated[
         str, typer.Option(metavar="DIR|procedural", help="Folder with foreground/ and background/, or none.")
     ] = "procedural",
     steps: Annotated[int, typer.Option(metavar="N", help="Steps of training.")] = 2000,
+    start: Annotated[str, typer.Option(metavar="FILE", help="Weights to begin with; random ones without.")] = "",
+    adversarial: Annotated[
+        bool,
+        typer.Option("--adversarial", help="Go on from --start with takes without mattes: plate/, clean/ and mask/."),
+    ] = False,
     seed: words.Seed = 0,
     as_json: words.AsJson = False,
 ) -> None:
@@ -32,7 +39,8 @@ def train(
     from penumbra_engine.training.sources import PROCEDURAL
 
     folder = data if data == PROCEDURAL else words.absolute(data)
-    run = train_model(model, folder, steps, seed, Path(words.absolute(out)), Store(launcher.home() / "cache"))
+    to, begin = Path(words.absolute(out)), Path(words.absolute(start)) if start else None
+    run = train_model(model, folder, steps, seed, to, Store(launcher.home() / "cache"), begin, adversarial)
     with stdout_for_messages(), Progress(transient=True) as bar:
         task = bar.add_task(f"train {model}", total=steps)
         while True:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penumbra_engine.errors import InputError
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.media import read_picture
+from penumbra_engine.media import read_mask, read_picture
 from penumbra_engine.media.encoding import encode
 from penumbra_engine.training.composites import Subject, put_over, random_view, resampled
 from penumbra_engine.training.procedural import composite
@@ -24,6 +24,39 @@ _NOISE = Noise(1e-5, 1e-4)
 def source_of(data: str) -> Source:
     """The source that a word names: `procedural`, or a folder. Raises InputError for a folder that lacks something."""
     return composite if data == PROCEDURAL else Layers(Path(data))
+
+
+def takes_of(data: str) -> Source:
+    """Takes without mattes: out of nothing, or from a folder. Raises InputError for a folder that lacks something."""
+    return composite if data == PROCEDURAL else Takes(Path(data))
+
+
+class Takes:
+    """Every `plate/*.exr` (RGB) with the `clean/*.exr` and the rough `mask/*.exr` of the same name, linear Rec.709 and
+    of one size: what was shot, the same place without the subject, and, as its matte, about where that is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.plates = _files(folder / "plate")
+        self.others = [[folder / part / plate.name for part in ("clean", "mask")] for plate in self.plates]
+        for path in (path for pair in self.others for path in pair if not path.is_file()):
+            raise InputError(
+                f"--data: {path} is missing; each plate needs its clean plate and its rough mask", "--data"
+            )
+
+    def __call__(self, side: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        index = int(random.integers(len(self.plates)))
+        clean, mask = self.others[index]
+        plate, behind = (
+            np.ascontiguousarray(read_picture(path, "rgb").pixels[..., :3]) for path in (self.plates[index], clean)
+        )
+        where = np.ascontiguousarray(read_mask(mask).pixels[..., 0])
+        if not plate.shape == behind.shape == (*where.shape, 3):
+            raise InputError(
+                f"--data: {self.plates[index]}, {clean} and {mask} differ in size; a take has one", "--data"
+            )
+        view = _view_of(where, plate.shape, side, random)
+        size = (side, side)
+        return resampled(plate, view, size), resampled(behind, view, size), resampled(where, view, size).clip(0, 1)
 
 
 class Layers:
@@ -83,10 +116,14 @@ def _layer(path: Path) -> np.ndarray:
 
 def _view(picture: np.ndarray, matte: np.ndarray | None, side: int, random: np.random.Generator) -> np.ndarray:
     """A square of a picture, around some of the matte where there is one."""
-    height, width = picture.shape[:2]
-    centre = (random.uniform(0, width), random.uniform(0, height))
+    border = {} if matte is None else {"border": 0, "value": 0}
+    return resampled(picture, _view_of(matte, picture.shape, side, random), (side, side), **border)
+
+
+def _view_of(matte: np.ndarray | None, shape: tuple[int, ...], side: int, random: np.random.Generator) -> np.ndarray:
+    """The map of a square to a picture of a shape (H, W, ...), around some of the matte where there is one."""
+    centre = (random.uniform(0, shape[1]), random.uniform(0, shape[0]))
     if matte is not None and len(places := np.argwhere(matte > 0.02)):
         y, x = places[random.integers(len(places))]
         centre = (float(x), float(y))
-    border = {} if matte is None else {"border": 0, "value": 0}
-    return resampled(picture, random_view(centre, side, random), (side, side), **border)
+    return random_view(centre, side, random)
