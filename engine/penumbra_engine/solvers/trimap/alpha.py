@@ -1,35 +1,23 @@
 """Alpha: the matte inside each unknown region, steady in time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
-from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.filters import box
-from penumbra_engine.matting.by_name import OVER_BACKGROUND, alpha_solver
-from penumbra_engine.matting.solution import Solution
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.trimap.frame_solver import frame_solver, leans_on_background
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
 _SHARE = 0.5  # of a neighbouring frame that is fully trusted
-
-_LIGHT = 2  # px: light is measured on means over squares of twice that and one
-_BRIGHTEST = 4.0  # times the background: more is no light on it
-_MEAN_OVER_MEDIAN = 2.0  # of a squared difference that is noise
-_SHADOWS = 0.2  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
-_GUESSED = 1e-3  # what a background counts for that was never seen
 
 
 @dataclass(frozen=True)
@@ -67,7 +55,7 @@ def solve_alphas(
             each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
             residual = np.zeros(count)
             for index in range(count):
-                solve = _solver(shot, plates, trimaps, background, solver, index)
+                solve = frame_solver(shot, plates, trimaps.trimaps[index], background, solver, index)
                 planes = []
                 for k in range(names):
                     trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]
@@ -87,38 +75,6 @@ def solve_alphas(
             entry.finish({"flicker": before_after})
         quality = entry.load("quality")
         return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
-
-
-def leans_on_background(solver: str, background: Background | None) -> bool:
-    """Whether alpha is found with the help of the background."""
-    return solver in OVER_BACKGROUND and background is not None and not background.why_not
-
-
-def _solver(
-    shot: Shot, plates: Plates, trimaps: Trimaps, background: Background | None, solver: str, index: int
-) -> Callable[..., Solution]:
-    """The solver for a frame and its picture, with the background where it can use it."""
-    behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
-    if background is None or behind is None or seen is None or not leans_on_background(solver, background):
-        return partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None])
-    picture = torch.from_numpy(plates.plate[index])
-    bare = torch.from_numpy((trimaps.trimaps[index] == 0).all(0))
-    behind = _as_lit(picture, behind, bare)
-    difference = (picture - behind).square().mean(0)
-    # Most of what lies outside the object is as it always is: the median knows nothing of what else moves there.
-    usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
-    noise = background.noise.variance(torch.maximum(picture, behind)).mean(0)
-    variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
-    over = {"background": behind[None], "variance": variance[None, None], "shadows": _SHADOWS}
-    return partial(OVER_BACKGROUND[solver], picture[None], **over)
-
-
-def _as_lit(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
-    """The background under the light of a frame, 3 x H x W: as much lighter or darker as it is where nothing hides it
-    (bare: H x W bool), continued from there. The object's shadow goes on under its edge."""
-    seen = bare.float()
-    light, full = (box((side * seen)[None], _LIGHT)[0] for side in (picture, background))
-    return background * fill_smoothly((light / full.clamp(min=1e-4)).clamp(0, _BRIGHTEST), seen)
 
 
 def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:

@@ -25,7 +25,8 @@ from penumbra_engine.solvers.report import (
     named,
     provenance,
 )
-from penumbra_engine.solvers.trimap.alpha import leans_on_background, solve_alphas
+from penumbra_engine.solvers.trimap.alpha import solve_alphas
+from penumbra_engine.solvers.trimap.frame_solver import leans_on_background
 from penumbra_engine.solvers.trimap.likeness import learn_likeness
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate

@@ -1,0 +1,81 @@
+"""Composites of a red and a blue box before a green wall."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, composites
+
+HEIGHT, WIDTH = 40, 72
+WALL = np.array([0.1, 0.5, 0.1], np.float32)
+COLOURS = {"red": np.array([0.8, 0.1, 0.1], np.float32), "blue": np.array([0.1, 0.1, 0.8], np.float32)}
+LEFT = {"red": 10, "blue": 40}
+
+
+def trimap(name: str) -> np.ndarray:
+    drawn = np.zeros((HEIGHT, WIDTH), np.float32)
+    drawn[10:30, LEFT[name] : LEFT[name] + 22] = 0.5
+    drawn[14:26, LEFT[name] + 4 : LEFT[name] + 18] = 1
+    return drawn
+
+
+def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Composite]:
+    """The composites of a shot of two frames, the first of them keyed. The boxes end in the middle of the grey."""
+    wall = np.broadcast_to(WALL[:, None, None], (3, HEIGHT, WIDTH)).copy()
+    plate = wall.copy()
+    for name in names:
+        plate[:, 12:28, LEFT[name] + 2 : LEFT[name] + 20] = COLOURS[name][:, None, None]
+    behind, seen = torch.from_numpy(wall), torch.ones(HEIGHT, WIDTH)
+    background: Any = SimpleNamespace(
+        read=lambda index: behind if known else None,
+        seen=lambda index: seen if known else None,
+        noise=Noise(1e-6, 0.0),
+        why_not="" if known else "not known",
+    )
+    keyframes: Any = SimpleNamespace(
+        names=names,
+        of=tuple((name, 0) for name in names),
+        frames=lambda name: [0],
+        matte=lambda name, index: trimap(name),
+    )
+    shot: Any = SimpleNamespace(width=WIDTH, height=HEIGHT, frames=(1, 2))
+    plates: Any = SimpleNamespace(plate=[plate, wall])
+    return list(composites(shot, plates, keyframes, background, seed))
+
+
+def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_background_is() -> None:
+    found = made(("red",))
+    assert len(found) == NUMBER
+    for picture, _, targets in found:
+        surely, perhaps = targets[..., 0] > 0.99, targets[..., 1] > 0
+        assert (targets[..., 0] <= targets[..., 1]).all()
+        assert np.abs(picture.numpy()[:, surely] - COLOURS["red"][:, None]).max(initial=0) < 0.02
+        assert np.abs(picture.numpy()[:, ~perhaps] - WALL[:, None]).max() < 0.02
+
+
+def test_an_object_comes_to_lie_where_no_keyframe_shows_it() -> None:
+    places = [np.nonzero(targets[..., 1])[1].mean() for _, _, targets in made(("red",)) if targets.any()]
+    assert min(places) < 15 and max(places) > 50
+
+
+def test_where_objects_cross_one_is_in_front_and_none_is_surely_two() -> None:
+    crossing = 0
+    for picture, _, targets in made(("red", "blue")):
+        assert not ((targets[..., 0] > 0.01) & (targets[..., 3] > 0.99) & (targets[..., 2] > 0.01)).any()
+        ratio = picture.numpy()[0] / picture.numpy()[2]  # no shadow changes it
+        assert (ratio[targets[..., 0] > 0.99] > 4).all() and (ratio[targets[..., 2] > 0.99] < 0.25).all()
+        crossing += ((targets[..., 1] > 0.1) & (targets[..., 3] > 0.1)).any()
+    assert crossing > NUMBER / 8
+
+
+def test_composites_depend_on_the_seed_alone() -> None:
+    first, again, other = made(("red",)), made(("red",)), made(("red",), seed=1)
+    assert all(torch.equal(a.picture, b.picture) for a, b in zip(first, again, strict=True))
+    assert not torch.equal(first[0].picture, other[0].picture)
+
+
+def test_there_are_none_where_no_background_is_known() -> None:
+    assert made(("red",), known=False) == []
