@@ -15,7 +15,6 @@ from penumbra_engine.models.checkpoints import KINDS, Loaded
 from penumbra_engine.solvers.clean_plate import network
 from penumbra_engine.solvers.clean_plate.align import align
 from penumbra_engine.solvers.clean_plate.fuse import fuse
-from penumbra_engine.solvers.clean_plate.matte import finer_edge
 from penumbra_engine.solvers.plates import decode
 from penumbra_engine.solvers.steps import R, Steps
 from tiny_shot import TinyShot
@@ -92,20 +91,3 @@ def test_what_the_shot_never_showed_comes_from_the_clean_plate() -> None:
     assert (fused.background - truth)[:, 22:38, 22:38].abs().mean() < 0.02
     assert (fused.background - truth)[:, 50:60, 80:100].abs().max() < 1e-5
     assert fused.own[30, 30] < 0.1 and fused.own[55, 90] == 0 and fused.own[70, 110] == 1
-
-
-def test_an_edge_is_as_wide_as_it_is_and_not_as_its_first_guess() -> None:
-    background = wall()
-    y, x = torch.meshgrid(torch.arange(float(HEIGHT)), torch.arange(float(WIDTH)), indexing="ij")
-    distance = torch.hypot(x - 60, y - 40)
-    alpha, guess = ((30 - distance) / 10).clamp(0, 1), ((26 - distance) / 2).clamp(0, 1)
-    shade = torch.where(x > 60, 0.6, 1.0)
-    picture = alpha * torch.tensor([0.8, 0.15, 0.05])[:, None, None] + (1 - alpha) * background * shade
-    effect, variance = 1 - shade, torch.full((HEIGHT, WIDTH), 1e-5)
-    mask, lit = guess.numpy() > 0.5, shade.expand(3, -1, -1)
-    solid, after = finer_edge(picture, background, lit, guess, effect, variance, mask)
-    assert (solid - alpha).abs().mean() < 0.3 * (guess - alpha).abs().mean()
-    assert np.abs(after.numpy() - effect.numpy())[:, ::20].max() < 0.41
-    nothing = torch.zeros_like(guess)
-    without = finer_edge(picture, background, picture, nothing, effect, variance, nothing.numpy() > 0)
-    assert torch.equal(without[0], nothing)

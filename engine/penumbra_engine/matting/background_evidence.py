@@ -11,7 +11,7 @@ from torch import Tensor
 from penumbra_engine.matting.rough_edge import by_rough_edge
 
 _CANDIDATES = 48  # foreground pixels near each unknown one
-_THIN = 32  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
+_THIN = 8  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
 _LEVELS = 17  # alphas that are compared
 _WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
 _TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, in any direction

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,24 +9,18 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
 from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.morphology import dilate, distance_outside
-from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.clean_plate.network import Network
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+from penumbra_engine.solvers.omnimatte.edge import solve_edge
+from penumbra_engine.solvers.omnimatte.refine import effect_behind
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
-_SOFT = 0.02  # alpha that is neither 0 nor 1
-_BESIDE = 0.008  # of the width: how far beside its soft pixels an edge is solved again
-_ROUNDS = 2
-_SOURCE, _OWN = 3.0, 0.97  # px inside the mask, and alpha, from where on a colour is taken for the subject's own
-_SHADOWS = 0.2  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
-_TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -90,10 +83,11 @@ def _in_closed_form(
     transmission, effect = bound.read(index)
     band = max(3.0, _BAND * picture.shape[2])
     mask = masks.union(index)
-    solid, effect = objects_and_effect(picture, background, transmission, effect, mask, canvas, band)
     misplaced = canvas.tolerance(index) * slope(background[None])[0]
     variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
-    return finer_edge(picture, background, transmission, solid, effect, variance.mean(0), mask, drawn)
+    solid = solve_edge(picture, background, transmission, variance.mean(0), mask, band, drawn)
+    _, effect = effect_behind(solid, effect, mask, band)
+    return solid, effect
 
 
 def _by_network(
@@ -105,52 +99,6 @@ def _by_network(
     beside = torch.from_numpy(~dilate(mask, max(3.0, _BAND * shot.width)))
     effect = torch.where(beside, effect, fill_smoothly(effect[None], beside.float())[0])
     return network.alpha(plates.encoded(shot, index), clean, mask), effect
-
-
-def finer_edge(
-    picture: Tensor,
-    background: Tensor,
-    transmission: Tensor,
-    solid: Tensor,
-    effect: Tensor,
-    variance: Tensor,
-    mask: np.ndarray,
-    drawn: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Alpha of the subject and of its effects with the edge solved in closed form, H x W both.
-
-    solid, effect: H x W, the same by each pixel's own colours. transmission: 3 x H x W, of the effects. variance: H x
-    W, of picture less background. mask: H x W bool, about where the subject is: what is as dark as its shadow, colours
-    don't tell. drawn: whether the mask was given; one that was found by the same colours says nothing of whose they
-    are. What lies beside the soft pixels is solved with them, so an edge that was taken for
-    narrower than it is grows from round to round.
-    """
-    band = max(3.0, _BESIDE * solid.shape[1])
-    distance = torch.from_numpy(distance_outside(mask) - distance_outside(~mask)).float()
-    own = (distance <= -_SOURCE) & (solid > _OWN) & drawn
-    for _ in range(_ROUNDS):
-        soft = (solid > _SOFT) & (solid < 1 - _SOFT)
-        unknown = torch.from_numpy(dilate(soft.numpy(), band))
-        bare = ~unknown & (solid <= 0.5)
-        if not unknown.any() or not bare.any():
-            break
-        trimap = torch.where(unknown, 0.5, (solid > 0.5).float())
-        # The shadow goes on under the edge as it is beside it.
-        behind = background * fill_smoothly(transmission, bare.float())
-        frame = (side[None] for side in (picture, trimap[None]))
-        solution = closed_form_over_background(
-            *frame,
-            background=behind[None],
-            variance=variance[None, None],
-            shadows=_SHADOWS,
-            foreground=own[None, None],
-            distance=distance[None, None],
-            start=solid[None, None],
-            tolerance=_TOLERANCE,
-        )
-        solid = solution.alpha[0, 0]
-        effect = torch.where(bare, effect, fill_smoothly(effect[None], bare.float())[0])
-    return solid, effect
 
 
 def _rounded(alpha: Tensor) -> Tensor:

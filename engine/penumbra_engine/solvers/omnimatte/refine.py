@@ -10,20 +10,19 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
-from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
-from penumbra_engine.matting.known_background import Effect, known_background_alpha
+from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.edge import solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
-_SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for the object's own
 # Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
-_BARE, _HELD = 0.02, 0.2
+_BARE, _HELD = 0.02, 0.4
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
 _OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
@@ -87,31 +86,25 @@ def objects_and_effect(
     """Alpha of the objects together, and of the effects behind them. H x W each."""
     if not union.any():
         return torch.zeros_like(effect), effect
-    near, core = dilate(union, band), erode(union, band)
-    depth = torch.from_numpy(distance_outside(union) - distance_outside(~union)).float()  # < 0 inside
-    prior = (0.5 - depth / (2 * band)).clamp(0, 1)
-    prior[torch.from_numpy(core)] = 1
-    prior[torch.from_numpy(~near)] = 0
-    source = erode(union, _SOURCE)
-    if not source.any():
-        source = union
-    noise = canvas.noise.variance(torch.maximum(picture, background))
-    # Denoising averaged about ten pixels.
-    ratio_variance = noise / background.clamp(min=1e-3).square() / 10
-    outside = torch.from_numpy(~near).float()
-    chroma = _chroma(transmission, outside)
-    # The shadow goes on under the object's edge. First it is continued from outside the band, then from all that
-    # turned out to be without an object: explained by a shadow alone, or by no object colour (a reflection).
-    known = outside
-    for _ in range(2):
-        behind = fill_smoothly(transmission, known)
-        shadow = Effect(transmission, ratio_variance, chroma, behind)
-        solid, bare = known_background_alpha(picture, background, noise, shadow, source, near & ~core, prior)
-        bare = torch.maximum(bare, ((_HELD - solid) / (_HELD - _BARE)).clamp(0, 1))
-        known = torch.maximum(outside, bare.where(bare > 0.5, 0.0) * (depth > 0))
+    variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
+    solid = solve_edge(picture, background, transmission, variance, union, band)
+    bare, effect = effect_behind(solid, effect, union, band)
+    return solid * (1 - bare), effect
+
+
+def effect_behind(solid: Tensor, effect: Tensor, union: np.ndarray, band: float) -> tuple[Tensor, Tensor]:
+    """How far each pixel near the objects shows an effect alone, and the alpha of the effects with what lies under the
+    objects' edge. H x W each.
+
+    What looks like a little of an object may be the effect itself, and that was measured. Under the rest the effect is
+    continued from there and from beyond the band.
+    """
+    outside = torch.from_numpy(~dilate(union, band))
+    beside = torch.from_numpy(~union)
+    bare = ((_HELD - solid) / (_HELD - _BARE)).clamp(0, 1)
+    known = torch.where(outside, 1.0, bare.where((bare > 0.5) & beside, 0.0))
     under = fill_smoothly(effect[None], known)[0]
-    mixed = bare * effect + (1 - bare) * under
-    return solid, torch.where(outside > 0, effect, mixed)
+    return bare, torch.where(outside, effect, bare * effect + (1 - bare) * under)
 
 
 def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen: Tensor) -> np.ndarray:
@@ -119,16 +112,6 @@ def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen
     by no more than noise. H x W bool."""
     deviation = box(((picture - background).square() / variance).mean(0)[None, None], _AROUND)[0, 0]
     return dilate(((deviation < _PLAIN) & (seen >= _OFTEN_SEEN)).numpy(), _AROUND - 1)
-
-
-def _chroma(transmission: Tensor, outside: Tensor) -> Tensor:
-    """How much the effects of a frame take of R, G and B relative to their mean, 3; grey when there are none."""
-    taken = (1 - transmission) * outside
-    mean = taken.mean(0, keepdim=True)
-    strength = mean.square().sum()
-    if strength < 0.1:
-        return torch.ones(3)
-    return ((taken * mean).sum((1, 2)) / strength).clamp(0.5, 1.5)
 
 
 def _membership(objects: np.ndarray) -> Tensor:

@@ -1,0 +1,74 @@
+"""The edge of an object over a known background, on discs whose alpha is known."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.filters import box
+from penumbra_engine.solvers.omnimatte.edge import solve_edge
+
+SIDE, BAND, SIGMA, SHADOW = 96, 8.0, 0.005, 0.6
+
+
+def wall() -> Tensor:
+    random = torch.rand(1, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(2))
+    return 0.35 + 0.8 * box(random - 0.5, 1)[0]
+
+
+def disc(softness: float, shade: Tensor, mottled: float = 0.0) -> tuple[Tensor, Tensor, np.ndarray]:
+    """A picture of a disc before a wall on which light is `shade`, its alpha, and a rough mask of it."""
+    random = torch.Generator().manual_seed(3)
+    y, x = torch.meshgrid(torch.arange(float(SIDE)), torch.arange(float(SIDE)), indexing="ij")
+    distance = torch.hypot(x - SIDE / 2, y - SIDE / 2) - 30
+    alpha = (0.5 - distance / softness).clamp(0, 1)
+    colour = torch.tensor([0.8, 0.2, 0.1])[:, None, None] * (1 + mottled * torch.randn(SIDE, SIDE, generator=random))
+    picture = alpha * colour + (1 - alpha) * shade * wall()
+    rough = torch.hypot(x - SIDE / 2 - 2, y - SIDE / 2) < 29
+    return picture + SIGMA * torch.randn(picture.shape, generator=random), alpha, rough.numpy()
+
+
+def solve(picture: Tensor, shade: Tensor, mask: np.ndarray) -> Tensor:
+    return solve_edge(picture, wall(), shade.expand(3, -1, -1), torch.full((SIDE, SIDE), SIGMA**2), mask, BAND)
+
+
+@pytest.mark.parametrize("softness, mottled", [(1.0, 0.0), (4.0, 0.0), (4.0, 0.05)])
+def test_an_edge_is_as_soft_as_it_is(softness: float, mottled: float) -> None:
+    lit = torch.ones(SIDE, SIDE)
+    picture, alpha, mask = disc(softness, lit, mottled)
+    near = (alpha > 0) & (alpha < 1) | (torch.from_numpy(mask) != (alpha > 0.5))
+    before = (torch.from_numpy(mask).float() - alpha)[near].abs().mean()
+    assert (solve(picture, lit, mask) - alpha)[near].abs().mean() < min(0.05, before / 4)
+
+
+def test_a_shadow_beside_the_object_is_no_object() -> None:
+    shade = torch.where(torch.arange(SIDE) > SIDE // 2, SHADOW, 1.0).expand(SIDE, SIDE)
+    picture, alpha, mask = disc(4.0, shade)
+    found = solve(picture, shade, mask)
+    assert (found - alpha)[(alpha > 0) & (alpha < 1)].abs().mean() < 0.05
+    assert found[(alpha == 0) & (shade < 1)].mean() < 0.01
+
+
+def test_an_edge_softer_than_the_band_is_followed_inwards() -> None:
+    lit = torch.ones(SIDE, SIDE)
+    picture, alpha, mask = disc(36.0, lit)
+    found = solve(picture, lit, mask)
+    deep = (alpha < 0.9) & torch.from_numpy(mask) & (alpha > 0.75)  # more than the band inside the mask
+    assert (found - alpha)[deep].abs().mean() < 0.7 * (1 - alpha)[deep].mean()
+
+
+def test_a_mask_that_leaves_nothing_out_or_holds_nothing_is_the_answer() -> None:
+    lit = torch.ones(SIDE, SIDE)
+    picture, _, mask = disc(4.0, lit)
+    for value in (0.0, 1.0):
+        assert torch.equal(solve(picture, lit, np.full_like(mask, bool(value))), torch.full((SIDE, SIDE), value))
+
+
+def test_an_object_nearly_as_large_as_the_frame_has_an_edge() -> None:
+    lit = torch.ones(SIDE, SIDE)
+    picture = wall()
+    picture[:, 2:-2, 2:-2] = torch.tensor([0.8, 0.2, 0.1])[:, None, None]
+    mask = np.ones((SIDE, SIDE), bool)
+    mask[:2] = mask[-2:] = mask[:, :2] = mask[:, -2:] = False
+    found = solve(picture, lit, mask)
+    assert found[8:-8, 8:-8].min() > 0.99 and found[0].max() < 0.1
