@@ -9,7 +9,7 @@ from torch import Tensor
 _SHARPNESS = (0.35, 0.7, 1.4, 2.8, 5.6, 11.0)  # px over which the odds of being covered change by e
 _BEYOND = (-8.0, -4.0, -2.0, 0.0, 2.0, 4.0, 8.0)  # px by which the true edge lies outside the rough one
 _SOFTNESS = (0.25, 0.5, 1.0, 2.0, 4.0)  # how likely the alphas between 0 and 1 are, times what was taken beforehand
-_COUNTS = 3.0  # a mask's word beside that of the colours, whose neighbours repeat each other's mistakes
+_COUNTS = 2.5  # a mask's word beside that of the colours, whose neighbours repeat each other's mistakes
 _SUREST = 20.0  # log odds
 _ENOUGH = 2048  # pixels that all this is learned from
 

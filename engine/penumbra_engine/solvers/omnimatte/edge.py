@@ -12,7 +12,7 @@ _SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for th
 _OWN, _WHOLE = 0.97, 0.9  # alpha of such a colour once it is solved, and of what an edge has come to an end at
 _SHADOWS = 0.1  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
 _TOLERANCE = 1e-3  # of the residual: far below what can be seen
-_GROWTH, _GROWN = 5.0, 0.02  # px, and what is worth another round, of the unknown pixels
+_GROWTH, _GROWN = 5.0, 0.01  # px, and what is worth another round, of the unknown pixels
 _ROUNDS = 3
 
 
