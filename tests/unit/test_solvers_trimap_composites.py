@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, composites
+from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, composites, keyed_alphas
 
 HEIGHT, WIDTH = 40, 72
 WALL = np.array([0.1, 0.5, 0.1], np.float32)
@@ -42,8 +42,9 @@ def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Comp
         matte=lambda name, index: trimap(name),
     )
     shot: Any = SimpleNamespace(width=WIDTH, height=HEIGHT, frames=(1, 2))
-    plates: Any = SimpleNamespace(plate=[plate, wall])
-    return list(composites(shot, plates, keyframes, background, seed))
+    plates: Any = SimpleNamespace(plate=[plate, wall], encoded=lambda shot, index: plate)
+    alphas = keyed_alphas(shot, plates, keyframes, background)
+    return list(composites(shot, plates, keyframes, alphas, background, seed))
 
 
 def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_background_is() -> None:
@@ -52,6 +53,7 @@ def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_back
     for picture, _, targets in found:
         surely, perhaps = targets[..., 0] > 0.99, targets[..., 1] > 0
         assert (targets[..., 0] <= targets[..., 1]).all()
+        assert targets[surely, 2].min(initial=1) > 0.98 and targets[~perhaps, 2].max() < 0.02
         assert np.abs(picture.numpy()[:, surely] - COLOURS["red"][:, None]).max(initial=0) < 0.02
         assert np.abs(picture.numpy()[:, ~perhaps] - WALL[:, None]).max() < 0.02
 
@@ -64,10 +66,11 @@ def test_an_object_comes_to_lie_where_no_keyframe_shows_it() -> None:
 def test_where_objects_cross_one_is_in_front_and_none_is_surely_two() -> None:
     crossing = 0
     for picture, _, targets in made(("red", "blue")):
-        assert not ((targets[..., 0] > 0.01) & (targets[..., 3] > 0.99) & (targets[..., 2] > 0.01)).any()
+        assert not ((targets[..., 0] > 0.01) & (targets[..., 3] > 0.01)).any()
+        assert (targets[..., 2] + targets[..., 5]).max() < 1.001
         ratio = picture.numpy()[0] / picture.numpy()[2]  # no shadow changes it
-        assert (ratio[targets[..., 0] > 0.99] > 4).all() and (ratio[targets[..., 2] > 0.99] < 0.25).all()
-        crossing += ((targets[..., 1] > 0.1) & (targets[..., 3] > 0.1)).any()
+        assert (ratio[targets[..., 0] > 0.99] > 4).all() and (ratio[targets[..., 3] > 0.99] < 0.25).all()
+        crossing += ((targets[..., 1] > 0.1) & (targets[..., 4] > 0.1)).any()
     assert crossing > NUMBER / 8
 
 

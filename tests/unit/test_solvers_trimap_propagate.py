@@ -143,14 +143,14 @@ def middle(found: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
 
 
 def test_what_motion_brings_and_no_background_explains_is_the_object_however_it_looks() -> None:
-    brought, unlike_any_keyframe = told([[0.9, 0.9, 0.01]]), told([0.1, 0.2, 1.0])
+    brought, unlike_any_keyframe = told([[0.9, 0.9, 0.01]]), told([0.1, 0.2, 0.1, 1.0])
     assert middle(_fused(brought, unlike_any_keyframe)) == [1]
-    assert middle(_fused(brought, told([0.1, 0.2, 0.0]))) == [0], "the background explains it"
+    assert middle(_fused(brought, told([0.1, 0.2, 0.1, 0.0]))) == [0], "the background explains it"
     assert middle(_fused(told([[0.0, 0.0, 0.01]]), unlike_any_keyframe)) == [0], "another thing that moves there"
 
 
 def test_motion_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
-    alike = told([0.5, 0.9, 0.5, 0.9, 1.0])
+    alike = told([0.5, 0.9, 0.7, 0.5, 0.9, 0.7, 1.0])
     assert middle(_fused(told([[0.9, 0.95, 0.01], [0.0, 0.0, 0.01]]), alike)) == [1, 0]
     assert middle(_fused(told([[0.0, 0.0, 0.01], [0.9, 0.95, 0.01]]), alike)) == [0, 1]
     assert middle(_fused(told([[0.5, 0.5, 0.01], [0.5, 0.5, 0.01]]), alike)) == [0.5, 0.5]

@@ -8,6 +8,7 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from penumbra_engine.matting.expected_alpha import by_expected_alpha
 from penumbra_engine.matting.rough_edge import by_rough_edge
 
 _CANDIDATES = 48  # foreground pixels near each unknown one
@@ -38,6 +39,7 @@ def background_evidence(
     foreground: Tensor,
     shadows: float = 0.0,
     distance: Tensor | None = None,
+    expected: Tensor | None = None,
 ) -> Evidence | None:
     """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
 
@@ -45,7 +47,7 @@ def background_evidence(
     it would be seen, shadows and all. variance: H x W, of picture less background where nothing covers it. unknown,
     foreground: H x W bool. shadows: how likely beforehand a pixel shows the background in a shadow of its own, beside 1
     for all alphas between 0 and 1. distance: H x W, pixels outside a rough edge, less than 0 inside; heard as far as
-    the frame bears it out.
+    the frame bears it out. expected: H x W, alpha as somebody else guesses it; heard where the colours leave it open.
 
     Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
     about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
@@ -72,6 +74,8 @@ def background_evidence(
         levels, before = torch.cat([levels, levels[:1]]), torch.cat([before, before.new_tensor([shadows])])
     if distance is not None:
         likely = by_rough_edge(likely, levels, before, distance[unknown])
+    if expected is not None:
+        likely = by_expected_alpha(likely, levels, before, expected[unknown])
     share = torch.softmax(likely, 1)
     mean = share @ levels
     return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)

@@ -25,6 +25,7 @@ def closed_form_over_background(
     shadows: float = 0.0,
     foreground: Tensor | None = None,
     distance: Tensor | None = None,
+    expected: Tensor | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     limit: int = 1000,
@@ -37,7 +38,8 @@ def closed_form_over_background(
     alpha shall not have them. variance: T x 1 x H x W, of picture less background where nothing covers it. shadows: as
     for background_evidence, where the background lacks some. foreground: T x 1 x H x W bool, unknown pixels whose
     colour is the foreground's all the same. distance: T x 1 x H x W, pixels outside a rough mask, less than 0 inside;
-    None where there is none. trimap, start, tolerance, limit, epsilon: as for closed_form.
+    None where there is none. expected: T x 1 x H x W, alpha as somebody else guesses it; None where nobody does.
+    trimap, start, tolerance, limit, epsilon: as for closed_form.
 
     The data of a pixel is the mean of alpha by background_evidence; its weight falls with the variance of that: a pixel
     that shows the background is held at 0 firmly, one whose foreground looks like the background not at all. What no
@@ -53,8 +55,8 @@ def closed_form_over_background(
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
         plate = frame[:3]
         colours = ((known > 0) & ~unknown) | (frame[7] > 0)
-        rough = None if distance is None else frame[8]
-        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough)
+        rough, guessed = (None if of is None else plane for of, plane in ((distance, frame[8]), (expected, frame[9])))
+        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough, guessed)
         data = None
         if evidence:
             unexplained = (evidence.misfit - _EXPLAINED).clamp(min=0)
@@ -64,5 +66,5 @@ def closed_form_over_background(
         return system.solve(TwoLevel(system, plate), guess, tolerance, limit)
 
     none = torch.zeros_like(variance)
-    planes = [none if plane is None else plane.to(none) for plane in (foreground, distance)]
+    planes = [none if plane is None else plane.to(none) for plane in (foreground, distance, expected)]
     return solve_frames(torch.cat([picture, background, variance, *planes], 1), trimap, start, solve, _MARGIN)

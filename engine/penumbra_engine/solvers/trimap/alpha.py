@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
 
@@ -13,6 +14,7 @@ from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.solvers.trimap.frame_solver import frame_solver, leans_on_background
+from penumbra_engine.solvers.trimap.likeness import Likeness
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
@@ -37,18 +39,21 @@ def solve_alphas(
     trimaps: Trimaps,
     motion: Motion,
     background: Background | None,
+    likeness: Likeness | None,
     solver: str,
     store: Store,
 ) -> Steps[Alphas]:
     """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
     the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
-    does (`leans_on_background`).
+    does (`leans_on_background`), and hears what the likeness expects.
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
     count, names = len(shot.frames), trimaps.trimaps.shape[1]
     inputs = {"trimaps": trimaps.key, "motion": motion.key, "solver": solver, "threads": torch.get_num_threads()}
-    inputs["background"] = background.key if background and leans_on_background(solver, background) else ""
+    leans = leans_on_background(solver, background)
+    inputs["background"] = background.key if background and leans else ""
+    inputs["likeness"] = likeness.key if likeness and leans else ""
     with store.entry("alphas", code=code_version(), **inputs) as entry:
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
@@ -60,8 +65,9 @@ def solve_alphas(
                 for k in range(names):
                     trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]
                     before = torch.from_numpy(each[index - 1][k])[None, None] if index else None
+                    more = {"expected": _expected(likeness, index, k, shot)} if likeness and leans else {}
                     try:
-                        found = solve(trimap=trimap, start=before, tolerance=_TOLERANCE)
+                        found = solve(trimap=trimap, start=before, tolerance=_TOLERANCE, **more)
                     except InputError as error:
                         raise UnsolvableError(
                             f"frame {shot.frames[index]}: {error}. Give a keyframe there", "--keyframe"
@@ -75,6 +81,12 @@ def solve_alphas(
             entry.finish({"flicker": before_after})
         quality = entry.load("quality")
         return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
+
+
+def _expected(likeness: Likeness, index: int, k: int, shot: Shot) -> torch.Tensor:
+    """The alpha of an object on a frame as the likeness has it, 1 x 1 x H x W."""
+    guess = likeness.evidence[index][3 * k + 2]
+    return torch.from_numpy(cv2.resize(guess, (shot.width, shot.height), interpolation=cv2.INTER_LINEAR))[None, None]
 
 
 def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
 """Composites: the objects of the keyframes where no keyframe shows them, over other backgrounds, across each other."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import cv2
@@ -28,8 +28,8 @@ _SHADED = 0.5  # of the composites of several objects, which leave their shadows
 
 
 class Composite(NamedTuple):
-    """picture: 3 x H x W, scene-linear. frame: index of the one whose background it has. targets: H x W x 2 names in
-    [0, 1], where each object surely is, and where it may be."""
+    """picture: 3 x H x W, scene-linear. frame: index of the one whose background it has. targets: H x W x 3 names in
+    [0, 1]: where each object surely is, where it may be, and its alpha."""
 
     picture: Tensor
     frame: int
@@ -45,32 +45,41 @@ class _Placed(NamedTuple):
     perhaps: np.ndarray
 
 
+#: The alpha of keyframes, H x W, by the object's name and the index of the frame.
+Keyed = Mapping[tuple[str, int], np.ndarray]
+
+
+def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> Keyed:
+    """What the solver finds within the keyframes themselves."""
+    alphas = {}
+    for name, index in keyframes.of:
+        there = [of for of, at in keyframes.of if at == index]
+        trimaps = np.stack([regions(keyframes.matte(of, index)) for of in there])
+        solve = frame_solver(shot, plates, trimaps, background, "closed-form", index)
+        trimap = torch.from_numpy(trimaps[there.index(name)])[None, None]
+        alphas[name, index] = solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
+    return alphas
+
+
 def composites(
-    shot: Shot, plates: Plates, keyframes: Keyframes, background: Background, seed: int
+    shot: Shot, plates: Plates, keyframes: Keyframes, alphas: Keyed, background: Background, seed: int
 ) -> Iterator[Composite]:
-    """NUMBER of them, or none where no background is known.
+    """NUMBER of them, or none where no background is known. alphas: by keyed_alphas.
 
     From few keyframes a network learns where the objects are as well as what they are, and nothing of how they look
-    before what no keyframe has behind them. Their alpha is what the solver finds within the keyframes themselves.
+    before what no keyframe has behind them.
     """
     if background.read(0) is None:
         return
-    made, random = _Composer(shot, plates, keyframes, background), np.random.default_rng((seed, NUMBER))
+    made, random = _Composer(shot, plates, keyframes, alphas, background), np.random.default_rng((seed, NUMBER))
     for _ in range(NUMBER):
         yield made.composite(random)
 
 
 class _Composer:
-    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> None:
-        self.plates, self.keyframes, self.background = plates, keyframes, background
+    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes, alphas: Keyed, background: Background) -> None:
+        self.plates, self.keyframes, self.alphas, self.background = plates, keyframes, alphas, background
         self.size, self.count = (shot.width, shot.height), len(shot.frames)
-        self.alphas: dict[tuple[str, int], np.ndarray] = {}
-        for name, index in keyframes.of:
-            keyed = [of for of, at in keyframes.of if at == index]
-            trimaps = np.stack([regions(keyframes.matte(of, index)) for of in keyed])
-            solve = frame_solver(shot, plates, trimaps, background, "closed-form", index)
-            trimap = torch.from_numpy(trimaps[keyed.index(name)])[None, None]
-            self.alphas[name, index] = solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
 
     def composite(self, random: np.random.Generator) -> Composite:
         """One at random."""
@@ -91,11 +100,13 @@ class _Composer:
             placed.append(self._placed(k, index, middle, there, random))
         placed = [placed[at] for at in random.permutation(len(placed))]
         index = int(random.integers(self.count))
-        heap, _ = heaped([of.subject for of in placed])
+        heap, alphas = heaped([of.subject for of in placed])
         picture = put_over(heap, _rows(self._behind(index)), self.background.noise, random)
         if len(names) > 1 and random.random() < _SHADED:
             picture = picture * cv2.resize(shadow(min(self.size), random), self.size)[..., None]
-        return Composite(torch.from_numpy(picture.transpose(2, 0, 1)).contiguous(), index, self._targets(placed))
+        return Composite(
+            torch.from_numpy(picture.transpose(2, 0, 1)).contiguous(), index, self._targets(placed, alphas)
+        )
 
     def _placed(
         self, k: int, index: int, middle: np.ndarray, there: np.ndarray, random: np.random.Generator
@@ -120,14 +131,14 @@ class _Composer:
             surely, perhaps = 1 - cv2.dilate(1 - surely, reach), cv2.dilate(perhaps, reach)
         return _Placed(k, subject, np.clip(surely, 0, 1), np.clip(perhaps, 0, 1))
 
-    def _targets(self, placed: list[_Placed]) -> np.ndarray:
-        """Of objects in front of each other, front to back: none may be where another one surely is in front of it, and
-        none surely is where another one may be."""
-        targets = np.zeros((*self.size[::-1], 2 * len(self.keyframes.names)), np.float32)
+    def _targets(self, placed: list[_Placed], alphas: list[np.ndarray]) -> np.ndarray:
+        """Of objects in front of each other, front to back, and what is seen of their alphas: none may be where another
+        one surely is in front of it, and none surely is where another one may be."""
+        targets = np.zeros((*self.size[::-1], 3 * len(self.keyframes.names)), np.float32)
         hidden, touched = np.zeros(self.size[::-1], np.float32), np.zeros(self.size[::-1], np.float32)
-        for of in placed:
-            targets[..., 2 * of.of] = of.surely * (1 - touched)
-            targets[..., 2 * of.of + 1] = of.perhaps * (1 - hidden)
+        for of, alpha in zip(placed, alphas, strict=True):
+            planes = (of.surely * (1 - touched), of.perhaps * (1 - hidden), alpha)
+            targets[..., 3 * of.of : 3 * of.of + 3] = np.stack(planes, 2)
             hidden, touched = np.maximum(hidden, of.surely), np.maximum(touched, of.perhaps)
         return targets
 

@@ -17,7 +17,7 @@ from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
-from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, composites
+from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, Keyed, composites, keyed_alphas
 from penumbra_engine.solvers.trimap.regions import regions
 from penumbra_engine.training.composites import random_view, resampled
 from penumbra_engine.training.loop import Schedule, train
@@ -35,9 +35,9 @@ _SMALLEST, _LARGEST = 240, 640  # px of the wider side at which it works; half o
 
 @dataclass(frozen=True)
 class Likeness:
-    """evidence: T x 2 names + 1 x h x w in [0, 1] at the size it works at: for each object how likely a pixel is surely
-    the object, and how likely it is not surely something else; at last how surely no background explains it. loss: at
-    the end."""
+    """evidence: T x 3 names + 1 x h x w in [0, 1] at the size it works at: for each object how likely a pixel is surely
+    the object, how likely it is not surely something else, and its alpha; at last how surely no background explains it.
+    loss: at the end."""
 
     key: str
     evidence: Stack
@@ -57,6 +57,7 @@ def learn_likeness(
 
     The features are learned on this shot from the keyframes, composites of their objects and the augmentations of both.
     Two nested regions a name, the foreground and all but the background; what lies between them is the unknown region.
+    There alpha is learned as the solver finds it on the keyframes: what it finds by chance the network can't repeat.
     """
     with store.entry(
         "likeness",
@@ -69,19 +70,20 @@ def learn_likeness(
         threads=torch.get_num_threads(),
     ) as entry:
         if not entry.complete:
-            views = _Views(shot, plates, keyframes, background)
+            alphas = keyed_alphas(shot, plates, keyframes, background)
+            views = _Views(shot, plates, keyframes, alphas, background)
             steps = _STEPS[quality]
             total = NUMBER + steps + len(shot.frames)
-            for done, composite in enumerate(composites(shot, plates, keyframes, background, seed)):
+            for done, composite in enumerate(composites(shot, plates, keyframes, alphas, background, seed)):
                 views.add(composite)
                 yield done, total
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
-                network = SmallMatte(2 * len(keyframes.names), (16, 24, 40, 64), CHANNELS + 1)
+                network = SmallMatte(3 * len(keyframes.names), (16, 24, 40, 64), CHANNELS + 1)
             training = train(network, lambda r: views.loss(network, r), Schedule(steps, _LEARNING_RATE, seed), entry)
             loss = yield from _counted(training, NUMBER, total)
             views.settle(network)
-            stack = entry.create_stack("evidence", (len(shot.frames), 2 * len(keyframes.names) + 1, *views.size))
+            stack = entry.create_stack("evidence", (len(shot.frames), 3 * len(keyframes.names) + 1, *views.size))
             for index in range(len(shot.frames)):
                 seen = views.seen(index)
                 with torch.no_grad():
@@ -110,7 +112,7 @@ def _stacked(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 class _Example(NamedTuple):
-    """seen: h x w x 7, the network's input. targets: h x w x 2 names, NaN where a name isn't keyed."""
+    """seen: h x w x 7, the network's input. targets: h x w x 3 names, NaN where a name isn't keyed."""
 
     seen: np.ndarray
     targets: np.ndarray
@@ -119,14 +121,14 @@ class _Example(NamedTuple):
 class _Views:
     """The shot as the network sees it, smaller than the plate: regions are coarser than edges."""
 
-    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> None:
+    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes, alphas: Keyed, background: Background) -> None:
         self.shot, self.plates, self.background = shot, plates, background
         wide = max(shot.width, shot.height)
         scale = min(1.0, min(max(wide / 2, _SMALLEST), _LARGEST) / wide)
         self.size = (max(16, round(shot.height * scale)), max(16, round(shot.width * scale)))
         self.side = min(_SIDE, *self.size)
         keyed = sorted({index for _, index in keyframes.of})
-        self.keyed = [_Example(self.seen(index), self._regions(keyframes, index)) for index in keyed]
+        self.keyed = [_Example(self.seen(index), self._targets(keyframes, alphas, index)) for index in keyed]
         self.composed: list[_Example] = []
 
     def add(self, composite: Composite) -> None:
@@ -158,14 +160,14 @@ class _Views:
     def _small(self, picture: np.ndarray) -> np.ndarray:
         return np.asarray(cv2.resize(np.ascontiguousarray(picture), self.size[::-1], interpolation=cv2.INTER_AREA))
 
-    def _regions(self, keyframes: Keyframes, index: int) -> np.ndarray:
-        """Foreground, and all but the background, of each name; h x w x 2 names, NaN where a name isn't keyed."""
-        targets = np.full((*self.size, 2 * len(keyframes.names)), np.nan, np.float32)
+    def _targets(self, keyframes: Keyframes, alphas: Keyed, index: int) -> np.ndarray:
+        """Foreground, all but the background, and alpha of each name; h x w x 3 names, NaN where a name isn't keyed."""
+        targets = np.full((*self.size, 3 * len(keyframes.names)), np.nan, np.float32)
         for k, name in enumerate(keyframes.names):
             if (name, index) in keyframes.of:
                 found = regions(keyframes.matte(name, index))
-                for offset, region in enumerate((found == 1, found > 0)):
-                    targets[..., 2 * k + offset] = self._small(region.astype(np.float32))
+                for offset, plane in enumerate((found == 1, found > 0, alphas[name, index])):
+                    targets[..., 3 * k + offset] = self._small(plane.astype(np.float32))
         return targets
 
     def loss(self, network: SmallMatte, random: np.random.Generator) -> Tensor:

@@ -84,13 +84,13 @@ def _fused(brought: np.ndarray, evidence: np.ndarray | None) -> list[tuple[np.nd
     """Of each object the trimap of one frame and how sure it is, H x W both.
 
     brought: names x 3 x H x W, what motion brings: foreground, all but the background, trust. evidence: what the
-    likeness says, 2 names + 1 x h x w. Motion counts by its trust, likeness by how far from undecided it is. Where
+    likeness says, 3 names + 1 x h x w. Motion counts by its trust, likeness by how far from undecided it is. Where
     nothing speaks, the region is unknown.
     """
     inner, outer, trust = brought[:, 0], brought[:, 1], brought[:, 2]
     if evidence is not None:
         seen = np.stack([cv2.resize(plane, inner.shape[:0:-1], interpolation=cv2.INTER_LINEAR) for plane in evidence])
-        near, far = _of_each(seen[:-1:2], seen[1:-1:2], seen[-1], inner, outer)
+        near, far = _of_each(seen[:-1:3], seen[1:-1:3], seen[-1], inner, outer)
         decided = np.abs(near + far - 1)  # 1 where it is surely the one or the other
         weight = 0.1 + decided
         total = weight + trust**2

@@ -71,7 +71,9 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
         )
     carried = motion if job.propagation != "correlation" else None
     trimaps = yield from clock.run("propagate", propagate(shot, keyframes, carried, likeness, store))
-    alphas = yield from clock.run("alpha", solve_alphas(shot, plates, trimaps, motion, background, job.solver, store))
+    alphas = yield from clock.run(
+        "alpha", solve_alphas(shot, plates, trimaps, motion, background, likeness, job.solver, store)
+    )
     inputs = manifest(shot, {"decode": plates.key, "keyframes": keyframes.key})
     made = provenance(job, shot, job.solver, likeness.key if likeness else "none", inputs)
     to = Destination(out, frames, made, job.full_window, job.float32)
