@@ -11,6 +11,7 @@ import pytest
 from penumbra.protocol import Job, Result
 from penumbra_engine.bench import clean_plate, subject, trimap
 from penumbra_engine.bench.meter import Cost
+from penumbra_engine.bench.true_shot import find_shots, read_alpha
 from penumbra_engine.cli import main
 from penumbra_engine.imaging.metrics.mattes import matte_scores
 from penumbra_engine.media import Picture, write_picture
@@ -108,6 +109,27 @@ def test_clean_plate_matte_is_measured_by_each_clean_plate(
     assert [bool(job.masks) for job in asked] == [True, False, True, True]
     assert rows["auto"]["bg_psnr_touched"] > 60 and rows["auto"]["replate_dark"] < 30
     assert (tmp_path / "out" / "clean_plate.md").exists()
+
+
+def test_several_objects_are_lifted_as_one(shots: Path, tiny_shot: TinyShot, monkeypatch: pytest.MonkeyPatch) -> None:
+    meta = json.loads((shots / "tiny" / "shot.json").read_text())
+    for kind in ("alpha", "layer", "effect", "mask"):
+        meta["files"][kind] *= 2
+    (shots / "tiny" / "shot.json").write_text(json.dumps(meta))
+    asked: list[Any] = []
+    solve = solver(tiny_shot, asked)
+
+    def measured(job: Job, cache: Path) -> tuple[Result, Cost]:
+        for mask in job.masks:  # type: ignore[union-attr]
+            drawn = read_alpha(Path(mask.pattern.replace("####", "1006")))
+            assert mask.name == "together" and np.allclose(drawn, find_shots(shots)[0].mask(0)[5], atol=1 / 255)
+        return solve(job, cache)
+
+    monkeypatch.setattr(clean_plate, "measured_run", measured)
+    (table,) = clean_plate.bench_clean_plate(shots)
+    assert [len(job.masks) for job in asked] == [1, 0, 1, 1]
+    assert {row["subject"] for row in table.rows} == {"together"}
+    assert [row["method"] for row in table.rows][-1] == "rough mask"
 
 
 def test_shots_without_trimaps_are_refused(shots: Path) -> None:

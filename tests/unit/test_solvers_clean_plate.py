@@ -1,6 +1,8 @@
 """The clean plate's light and the shot's own detail, on a wall whose every part is known."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import torch
 
 from penumbra.protocol import CleanPlateJob
 from penumbra_engine.cache import Store
+from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Picture, Shot, write_picture
 from penumbra_engine.models.bgm_v1 import BackgroundMatting
@@ -15,6 +18,8 @@ from penumbra_engine.models.checkpoints import KINDS, Loaded
 from penumbra_engine.solvers.clean_plate import network
 from penumbra_engine.solvers.clean_plate.align import align
 from penumbra_engine.solvers.clean_plate.fuse import fuse
+from penumbra_engine.solvers.clean_plate.subject import _subject
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.plates import decode
 from penumbra_engine.solvers.steps import R, Steps
 from tiny_shot import TinyShot
@@ -91,3 +96,17 @@ def test_what_the_shot_never_showed_comes_from_the_clean_plate() -> None:
     assert (fused.background - truth)[:, 22:38, 22:38].abs().mean() < 0.02
     assert (fused.background - truth)[:, 50:60, 80:100].abs().max() < 1e-5
     assert fused.own[30, 30] < 0.1 and fused.own[55, 90] == 0 and fused.own[70, 110] == 1
+
+
+def test_light_that_a_subject_throws_is_no_subject() -> None:
+    clean = wall()
+    plate = clean.clone()
+    plate[:, 20:50, 40:80] = wall().flip(-1)[:, 20:50, 40:80]
+    plate[0, 50:, 40:80] *= 1.3  # warm light on the floor, as far as the picture goes
+    canvas = SimpleNamespace(
+        noise=Noise(1e-3, 0.0), background=lambda index: clean, tolerance=lambda index: torch.zeros(HEIGHT, WIDTH)
+    )
+    unlike = unlike_a_shadow(plate, clean, canvas.noise, canvas.tolerance(0))
+    assert 1.3 < unlike[60:70, 50:70].median() < 2.5  # likely enough, next to what is certain
+    mask = _subject(plate, cast(Canvas, canvas), 0)
+    assert mask[25:45, 45:75].all() and not mask[56:].any()

@@ -4,13 +4,15 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from penumbra.protocol import AUTO, CleanPlateJob
+import cv2
+import numpy as np
+
+from penumbra.protocol import AUTO, CleanPlateJob, Mask
 from penumbra_engine.bench.meter import measured_run
 from penumbra_engine.bench.peer import ABSENT, installed
 from penumbra_engine.bench.subject import FIGURES, Row, add_rows, baselines
 from penumbra_engine.bench.table import Table
 from penumbra_engine.bench.true_shot import TrueShot, find_shots, read_layer, read_rgb
-from penumbra_engine.errors import UsageError
 from penumbra_engine.imaging.metrics.layers import Truth, replate_scores
 from penumbra_engine.imaging.metrics.pictures import psnr
 
@@ -20,8 +22,9 @@ _PROTOCOL = (
     "written background where subject or effect is, dB. replate: subject over effects on a darker, a brighter and "
     "another background against the true ones, dB. clean plate: captured beside the shot, from another place and in "
     "other light; true clean plate: the picture without the subject as rendered; auto: what the shot itself shows; "
-    "all with the rough mask but where it says so. PyMatting: its closed form on the encoded plate, frame by frame, "
-    "with the shot's trimaps on their frames, and with a trimap made of the true alpha on every frame."
+    "all with the rough mask but where it says so; several objects are one subject, their masks one. "
+    "PyMatting: its closed form on the encoded plate, frame by frame, with the shot's trimaps on their frames, and "
+    "with a trimap made of the true alpha on every frame."
 )
 _LAYERS = ("bg_psnr_touched", "replate_dark", "replate_bright", "replate_other")
 
@@ -29,19 +32,17 @@ _LAYERS = ("bg_psnr_touched", "replate_dark", "replate_bright", "replate_other")
 def bench_clean_plate(
     shots: Path, only: str = "", out: Path | None = None, tell: Callable[[str], None] = lambda line: None
 ) -> list[Table]:
-    """Solve every shot of one object with each clean plate that there is of it, cold.
+    """Solve every shot with each clean plate that there is of it, cold; several objects are lifted as one subject.
 
     With `out`, layers and a contact sheet of each shot are kept there. Returns one table. Raises UsageError when no
-    such shot is there, and what the solver raises.
+    shot is there, and what the solver raises.
     """
-    chosen = [shot for shot in find_shots(shots, only) if len(shot.names) == 1]
-    if not chosen:
-        raise UsageError(f"--shots {shots}: no shot of one object here; Clean Plate Matte lifts one subject")
+    chosen = find_shots(shots, only)
     columns = ("shot", "subject", "method", "frames", *FIGURES, *_LAYERS, "seconds")
     table = Table("Clean Plate Matte", _PROTOCOL, columns)
     for shot in chosen:
         truth = shot.truth()
-        truths = {shot.names[0]: truth.union}
+        truths = {_subject(shot): truth.union}
         rows: list[Row] = []
         with tempfile.TemporaryDirectory(prefix="penumbra-bench-") as temporary:
             folder = (out or Path(temporary)) / shot.name
@@ -52,7 +53,10 @@ def bench_clean_plate(
                 rows.append(row)
                 table.notes += [f"{shot.name}, {method}: {warning}" for warning in warnings]
             tell(f"{shot.name}: baselines")
-            rows += baselines(shot, 0, truth.union)
+            if len(shot.names) == 1:
+                rows += baselines(shot, 0, truth.union)
+            else:
+                rows.append(Row(_subject(shot), "rough mask", shot.frames, _union(shot)))
             add_rows(table, shot, rows, truths, folder if out else None)
     if not installed():
         table.notes.append(ABSENT)
@@ -74,7 +78,9 @@ def _solved(
     """The shot by one method, and what it warned of."""
     asked = shot.job(out)
     out.mkdir(parents=True, exist_ok=True)
-    masks = asked.masks if masked else []
+    masks = []
+    if masked:
+        masks = asked.masks if len(asked.masks) == 1 else [Mask(_subject(shot), _one_mask(shot, temporary / "mask"))]
     job = CleanPlateJob(asked.plate, asked.frames, asked.colorspace, asked.out, clean_plate=clean, masks=masks)
     result, cost = measured_run(job, temporary / method)
     layers = [read_layer(out, name, shot.frames) for name in result.layers if name != "background"]
@@ -82,4 +88,21 @@ def _solved(
     scores = {"bg_psnr_touched": psnr(background, truth.clean, truth.hit)}
     if shot.ratio:  # a reflection on another floor has no truth
         scores |= replate_scores(truth, layers)
-    return Row(shot.names[0], method, shot.frames, layers[0][:, 3:], cost.total, scores), result.warnings
+    return Row(_subject(shot), method, shot.frames, layers[0][:, 3:], cost.total, scores), result.warnings
+
+
+def _subject(shot: TrueShot) -> str:
+    return "together" if len(shot.names) > 1 else shot.names[0]
+
+
+def _union(shot: TrueShot) -> np.ndarray:
+    """The rough masks of all objects as one, T x 1 x H x W."""
+    return np.maximum.reduce([shot.mask(index) for index in range(len(shot.names))])
+
+
+def _one_mask(shot: TrueShot, folder: Path) -> str:
+    """The same as files; their pattern."""
+    folder.mkdir(exist_ok=True)
+    for frame, mask in zip(shot.frames, _union(shot), strict=True):
+        cv2.imwrite(str(folder / f"mask.{frame:04d}.png"), np.round(255 * mask[0]).astype(np.uint8))
+    return str(folder / "mask.####.png")

@@ -19,6 +19,8 @@ from penumbra_engine.imaging.lens import Lens
 _GRID = 8  # correspondences along each side that stand for a homography in the global solution
 _MAX_SIDE = 960  # features and ECC gain nothing from more pixels
 _FEATURES = 2000
+_CORNER = 3e-4  # of AKAZE's response: a third of what is usual, for plain walls
+_RATIO = 0.8  # of the distances of the nearest descriptor and the next
 _INLIER = 1.0  # px
 _REFITS = 8
 _TYPICAL, _EXACT = 3.0, 0.2  # times the median distance, and px: what a match may miss by in the end
@@ -43,9 +45,11 @@ class Pair:
 
 
 class Frame:
-    """The luminance (H x W uint8) of one frame at the size that is registered, with its features."""
+    """The luminance (H x W uint8) of one frame at the size that is registered, with its features. corners: whether
+    those of AKAZE are used, too: for pictures that may have less in common than the frames of one shot."""
 
-    def __init__(self, luminance: np.ndarray) -> None:
+    def __init__(self, luminance: np.ndarray, corners: bool = False) -> None:
+        self.corners = corners
         self.bend = 0.0  # of the lens; features are where a pinhole would show them
         self.scale = min(1.0, _MAX_SIDE / max(luminance.shape))
         if self.scale < 1:
@@ -64,6 +68,14 @@ class Frame:
         """Points N x 2 and RootSIFT descriptors N x 128 (Arandjelovic & Zisserman 2012), found when first asked for."""
         points, descriptors = self._features
         return self.flat(points, self.bend), descriptors
+
+    @functools.cached_property
+    def corner_features(self) -> tuple[np.ndarray, np.ndarray]:
+        """Points N x 2 and binary descriptors N x 61 of AKAZE (Alcantarilla, Nuevo & Bartoli 2013)."""
+        keypoints, descriptors = cv2.AKAZE.create(threshold=_CORNER).detectAndCompute(self.luminance, None)
+        if descriptors is None:
+            return np.zeros((0, 2), np.float32), np.zeros((0, 61), np.uint8)
+        return self.flat(np.array([k.pt for k in keypoints], np.float32), self.bend), descriptors
 
     @functools.cached_property
     def _features(self) -> tuple[np.ndarray, np.ndarray]:
@@ -108,14 +120,22 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
 
 def matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
     """Points of matching features in both frames, N x 2 each; None for fewer than 12."""
-    (points_a, descriptors_a), (points_b, descriptors_b) = a.features, b.features
-    if min(len(points_a), len(points_b)) < 12:
-        return None
-    pairs = cv2.BFMatcher(cv2.NORM_L2).knnMatch(descriptors_a, descriptors_b, 2)
-    good = [m for m, n in (pair for pair in pairs if len(pair) == 2) if m.distance < 0.8 * n.distance]
-    if len(good) < 12:
-        return None
-    return points_a[[m.queryIdx for m in good]], points_b[[m.trainIdx for m in good]]
+    found = [_nearest(a.features, b.features, cv2.NORM_L2)]
+    if a.corners and b.corners:
+        found.append(_nearest(a.corner_features, b.corner_features, cv2.NORM_HAMMING))
+    source, target = (np.concatenate(points) for points in zip(*found, strict=True))
+    return (source, target) if len(source) >= 12 else None
+
+
+def _nearest(
+    a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], metric: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a and of b whose descriptors are nearest, and by Lowe's ratio test much nearer than the next."""
+    if min(len(a[0]), len(b[0])) < 2:
+        return a[0][:0], b[0][:0]
+    pairs = cv2.BFMatcher(metric).knnMatch(a[1], b[1], 2)
+    good = [m for m, n in (pair for pair in pairs if len(pair) == 2) if m.distance < _RATIO * n.distance]
+    return a[0][[m.queryIdx for m in good]], b[0][[m.trainIdx for m in good]]
 
 
 def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:

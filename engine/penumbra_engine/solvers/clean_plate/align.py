@@ -197,8 +197,8 @@ class _Build:
         # Brought to about the same exposure first, so that both encode alike.
         gain = picture.flatten(1).median(1).values / clean.flatten(1).median(1).values.clamp(min=1e-6)
         balanced = (clean * gain.clamp(0.05, 20)[:, None, None]).numpy()
-        frames = Frame(luminance), Frame(encoded_luminance(self.shot, balanced, self.plates.exposure))
-        pair = register_pair(frames, (0, 1), polish=True)
+        sides = luminance, encoded_luminance(self.shot, balanced, self.plates.exposure)
+        pair = register_pair((Frame(sides[0], corners=True), Frame(sides[1], corners=True)), (0, 1), polish=True)
         if pair is None:
             return None
         aligned, inside = warp(clean, torch.from_numpy(pair.homography), self.shot.height, self.shot.width)

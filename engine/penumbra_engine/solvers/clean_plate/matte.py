@@ -21,6 +21,7 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+_FOUND = 0.03  # the same, of a mask that was found: it takes in all hair that can be seen
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -81,7 +82,7 @@ def _in_closed_form(
     """Alpha of the subject and of its effects, H x W both."""
     picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
     transmission, effect = bound.read(index)
-    band = max(3.0, _BAND * picture.shape[2])
+    band = max(3.0, (_BAND if drawn else _FOUND) * picture.shape[2])
     mask = masks.union(index)
     misplaced = canvas.tolerance(index) * slope(background[None])[0]
     variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()

@@ -17,7 +17,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _CERTAIN, _LIKELY = 2.5, 1.3  # standard deviations that remain when the best shadow is taken away
 _LEAST = 2e-4  # of the picture: a smaller part is dirt
-_GAP = 0.015  # of the width: holes and slits that are closed
+_GAP = 0.015  # of the width: holes and slits that are closed, and how far round what is certain the likely counts
 
 
 def find_subject(shot: Shot, plates: Plates, canvas: Canvas, store: Store) -> Steps[Masks]:
@@ -48,8 +48,10 @@ def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
     """H x W bool. A shadow keeps the pattern of what it falls on and only scales it; a subject brings its own."""
     background = canvas.background(index)
     unlike = unlike_a_shadow(plate, background, canvas.noise, canvas.tolerance(index)).numpy()
-    shape = components_over(unlike > _LIKELY, unlike > _CERTAIN)
-    gap = max(1.0, _GAP * shape.shape[1])
+    certain = unlike > _CERTAIN
+    gap = max(1.0, _GAP * unlike.shape[1])
+    # Light that a coloured subject throws on a floor is likely, too, and goes on for long.
+    shape = components_over(unlike > _LIKELY, certain) & dilate(certain, gap)
     # Closed in a wider picture: what touches the frame's edge is not eaten from there.
     wide = np.pad(shape, round(gap) + 1)
     wide = ndimage.binary_fill_holes(erode(dilate(wide, gap), gap))
