@@ -15,11 +15,13 @@ _WARM_UP = 20  # steps over which the learning rate rises
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how fast. learning_rate: its peak; it rises over the first steps and falls linearly to 0."""
+    """How long and how fast. learning_rate: its peak; it rises over the first steps and falls linearly to 0. optimiser:
+    Adam (Kingma & Ba 2015), or one that takes its place."""
 
     steps: int
     learning_rate: float
     seed: int
+    optimiser: type[torch.optim.Adam] = torch.optim.Adam
 
     def rate(self, step: int) -> float:
         """The learning rate of a step."""
@@ -32,13 +34,13 @@ def train(
     schedule: Schedule,
     entry: Entry,
 ) -> Generator[tuple[int, int], None, float]:
-    """Optimise a network in place (Adam, Kingma & Ba 2015); yields (step, steps) and returns the last loss.
+    """Optimise a network in place; yields (step, steps) and returns the last loss.
 
     loss_of: makes a sample with the randomness it is given and returns the network's loss on it. Every step's
     randomness depends on seed and step alone, and the state is kept in `entry` every few steps: a run that was stopped
     goes on where it was and gives what it would have given.
     """
-    optimiser = torch.optim.Adam(network.parameters(), schedule.learning_rate)
+    optimiser = schedule.optimiser(network.parameters(), schedule.learning_rate)
     first, last = _resume(network, optimiser, entry)
     for step in range(first, schedule.steps):
         for group in optimiser.param_groups:

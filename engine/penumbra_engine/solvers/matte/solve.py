@@ -21,7 +21,7 @@ from penumbra_engine.solvers.matte.predict import Mattes, matte_frames
 from penumbra_engine.solvers.matte.rough import uncover
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.stream import Passes, checkpoint, passes, stream_mattes
-from penumbra_engine.solvers.matte.student import SMALL, Shown, Student, tuned
+from penumbra_engine.solvers.matte.student import Shown, Student, small, tuned
 from penumbra_engine.solvers.matte.train import Learned, learn_matte, plan_training, sketch_matte
 from penumbra_engine.solvers.matte.write import write_mattes
 from penumbra_engine.solvers.plates import Plates, decode
@@ -142,7 +142,8 @@ def _learned(
     job: MatteJob, shot: Shot, plates: Plates, clock: Clock, store: Store
 ) -> Generator[Progress, None, _Found]:
     """By the small network, from nothing but the keyframes."""
-    trained = yield from _trained(job, shot, plates, SMALL, clock, store)
+    student = small(len({keyframe.name for keyframe in job.keyframes}))
+    trained = yield from _trained(job, shot, plates, student, clock, store)
     scene, learned = trained.scene, trained.learned
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
     report = {**trained.report, "next_keyframe": _next_keyframe(shot, scene, mattes.doubt)}

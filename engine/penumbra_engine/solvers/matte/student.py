@@ -11,13 +11,15 @@ from torch import Tensor, nn
 from penumbra_engine.models.checkpoints import Loaded
 from penumbra_engine.models.rvm import RobustVideoMatting
 from penumbra_engine.models.small_matte import SmallMatte
+from penumbra_engine.training.loop import Schedule
+from penumbra_engine.training.muon import Muon
 
 
 @dataclass(frozen=True)
 class Student:
     """key: what it is and starts from. make: a fresh one for some objects; it takes views N x 6 x S x S to mattes N x
-    objects x S x S. steps: of a training, when none are asked for. rate: of learning. held: whether the
-    normalisation keeps the statistics it has. scale: how much larger than usual its views are."""
+    objects x S x S. steps: of a training, when none are asked for. rate: of learning, by the optimiser. held: whether
+    the normalisation keeps the statistics it has. scale: how much larger than usual its views are."""
 
     key: str
     make: Callable[[int], nn.Module]
@@ -25,12 +27,17 @@ class Student:
     rate: float
     held: bool = False
     scale: float = 1.0
+    optimiser: type[torch.optim.Adam] = torch.optim.Adam
 
     def network(self, objects: int, seed: int) -> nn.Module:
         """A fresh network, the same for the same seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.make(objects)
+
+    def schedule(self, steps: int, seed: int, share: float = 1.0) -> Schedule:
+        """How it learns for some steps, at a share of its rate."""
+        return Schedule(steps, share * self.rate, seed, self.optimiser)
 
 
 def _small(objects: int) -> nn.Module:
@@ -42,7 +49,12 @@ def _small(objects: int) -> nn.Module:
     return network
 
 
-SMALL = Student("small", _small, steps=600, rate=3e-3)
+def small(objects: int) -> Student:
+    """The network of our own. One object is learned by Muon; several by Adam, which is slower but takes a part of one
+    that no keyframe shows less readily for another."""
+    if objects == 1:
+        return Student("small", _small, steps=600, rate=5e-3, optimiser=Muon)
+    return Student("small", _small, steps=600, rate=3e-3)
 
 
 def tuned(weights: Loaded, ratio: float) -> Student:

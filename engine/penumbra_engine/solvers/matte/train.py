@@ -20,6 +20,7 @@ from penumbra_engine.training.losses import weighted
 _WARM = 0.5  # of the steps, when an earlier network of the shot is there to start from
 _SKETCHED = 0.25  # of the steps, before the background is looked for again
 _SETTLED = 0.3  # of the steps, with the statistics of the normalisation held still, as they are when it mattes
+_SLOWER = 1 / 3  # of the rate, then
 _LOSS = weighted({"alpha": 1.0, "edge": 0.5, "laplacian": 0.5, "gradient": 2.0})
 
 #: Is shown the network in evaluation mode, and told how many steps of the stage it has learned.
@@ -82,7 +83,7 @@ def sketch_matte(scene: Scene, plan: Plan, preview: Preview, store: Store) -> St
     with store.entry("matte_sketch", inputs=plan.inputs, parent=plan.parent) as entry:
         if not entry.complete:
             part = _Part(network, plan, scene, entry, preview, (0, plan.sketch))
-            loss = yield from part.run(Schedule(plan.sketch, plan.student.rate, plan.seed))
+            loss = yield from part.run(plan.student.schedule(plan.sketch, plan.seed))
             _keep(network, entry, {"loss": loss})
         _take(network, entry, "network")
         return Learned(network.eval(), network, entry.path.name, entry.meta["loss"], plan.sketch)
@@ -93,18 +94,18 @@ def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, sto
     uncovered."""
     network = plan.student.network(len(scene.names), plan.seed)
     network.load_state_dict(sketch.network.state_dict())
-    total, rate = plan.main + plan.settle, plan.student.rate
+    total = plan.main + plan.settle
     with store.entry("matte_fit", sketch=sketch.key, background=scene.background.key) as entry:
         if not entry.complete:
             with store.entry("matte_learn", sketch=sketch.key, background=scene.background.key) as first:
                 if not first.complete:
                     part = _Part(network, plan, scene, first, preview, (0, total), stops=plan.auto)
-                    loss = yield from part.run(Schedule(plan.main, rate, plan.seed + 1))
+                    loss = yield from part.run(plan.student.schedule(plan.main, plan.seed + 1))
                     _keep(network, first, {"loss": loss, "steps": part.done})
                 _take(network, first, "network")
             _save(network, entry, "earlier")
             part = _Part(network, plan, scene, entry, preview, (plan.main, total), held=True)
-            loss = yield from part.run(Schedule(plan.settle, rate / 3, plan.seed + 2))
+            loss = yield from part.run(plan.student.schedule(plan.settle, plan.seed + 2, _SLOWER))
             _take(network, entry, "best")
             steps = plan.sketch + first.meta["steps"] + part.done
             _keep(network, entry, {"parent": plan.parent, "loss": loss, "steps": steps})
