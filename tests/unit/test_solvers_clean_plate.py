@@ -98,6 +98,16 @@ def test_what_the_shot_never_showed_comes_from_the_clean_plate() -> None:
     assert fused.own[30, 30] < 0.1 and fused.own[55, 90] == 0 and fused.own[70, 110] == 1
 
 
+def test_up_to_where_the_clean_plate_ends_the_shot_is_believed() -> None:
+    truth = wall()
+    inside = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    inside[:3] = False
+    matched = (truth + 0.01 * torch.randn(truth.shape, generator=torch.Generator().manual_seed(2))) * inside
+    fused = fuse(truth, torch.ones(HEIGHT, WIDTH), matched, inside, Noise(1e-4, 0.0), torch.full((HEIGHT, WIDTH), 0.1))
+    assert fused.own.min() == 1
+    assert (fused.background - truth)[:, :8].abs().max() < 0.02
+
+
 def test_light_that_a_subject_throws_is_no_subject() -> None:
     clean = wall()
     plate = clean.clone()

@@ -41,7 +41,8 @@ def fuse(found: Tensor, seen: Tensor, matched: Tensor, inside: Tensor, noise: No
     lit = found * _lack_of_light(found, matched, own * inside, radius)
     # Noise of both, and what the clean plate is out of place by. Squares, for two textures may have one mean.
     variance = 2 * noise.variance(lit) + ((tolerance + _RESAMPLED) * slope(lit[None])[0]).square()
-    misfit = box(((matched - lit).square() / variance).mean(0)[None, None], 2)[0, 0]
+    error, reached = ((matched - lit).square() / variance).mean(0) * inside, inside.float()
+    misfit = box(error[None, None], 2)[0, 0] / box(reached[None, None], 2)[0, 0].clamp(min=1e-6)
     unlike = dilate(((misfit > _UNLIKE) & inside).numpy(), 2)
     own = own * (1 - torch.from_numpy(unlike).float())
     # Once more without what turned out to be wrong.
