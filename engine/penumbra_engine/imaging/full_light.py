@@ -25,9 +25,10 @@ class FullLight:
     throws for a while on what is at rest in most frames. What noise alone makes of the brightest is taken off.
     """
 
-    def __init__(self, background: Tensor, noise: Noise) -> None:
-        """background: C x H x W scene-linear."""
-        self._background = background
+    def __init__(self, background: Tensor, noise: Noise, allowance: float) -> None:
+        """background: C x H x W scene-linear. allowance: in standard deviations of a light's own error, what is taken
+        off the brightest: more where samples are warped onto each other, which errs in ways that noise doesn't."""
+        self._background, self._allowance = background, allowance
         self._precision = background.square() / noise.variance(background)
         self._brightest, self._rests, self._times = (torch.zeros_like(background[0]) for _ in range(3))
 
@@ -46,7 +47,8 @@ class FullLight:
         count = (2 * _RADIUS + 1) ** 2 * len(picture)
         error = (left.clamp(min=1) / (count * total).clamp(min=1) + LEAST_UNEVEN**2).sqrt()
         light = light - light[alike].median()
-        self._brightest = torch.where(scaled, torch.maximum(self._brightest, light - error), self._brightest)
+        surely = light - self._allowance * error
+        self._brightest = torch.where(scaled, torch.maximum(self._brightest, surely), self._brightest)
         self._rests += seen & (light.abs() < _AT_REST)
         self._times += seen
 
