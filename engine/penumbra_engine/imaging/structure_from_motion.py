@@ -4,8 +4,9 @@ FOLDER`.
 A process of its own, because pycolmap and OpenCV each bring a zlib, and one process with both crashes. FOLDER holds
 images/NNNNNN.png (grey) and masks/NNNNNN.png.png (0 where features are not taken). It gets poses.npz: pose T x 3 x 4
 world to camera, parameters (focal, x, y, radial; pixels, the corner of the picture being (0, 0)), points N x 3, error
-(mean reprojection error in pixels). Exit code 3 when not every image could be placed. The same images give the same answer: every draw has a
-seed, and one thread adds in one order.
+(mean reprojection error in pixels). Exit code 3 when not every image could be placed.
+
+The same images give the same answer: every draw has a seed, and one thread adds in one order.
 """
 
 import sys
