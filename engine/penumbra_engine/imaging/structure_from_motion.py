@@ -16,7 +16,7 @@ import numpy as np
 
 _SEED = 0
 _OVERLAP = 10  # following frames that each frame is matched with
-_TRACKS = 40  # a frame, the longest: the poses are found by these, and the other points when they are known
+_TRACKS = 100  # a frame, the longest: the poses are found by these, and the other points when they are known
 
 
 def main(folder: Path) -> int:

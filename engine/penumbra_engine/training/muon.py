@@ -19,7 +19,8 @@ class Muon(torch.optim.Adam):
     nearest to the running mean of the gradient, kernels being matrices with a row for each output. Where Adam's steps
     follow the few directions in which a gradient is large, these reach the small ones too.
 
-    A step is as long as Adam's would be (Liu et al. 2025, eq. 4), so that one rate serves both.
+    A step is as long as Adam's would be (Liu et al. 2025, eq. 4), so that one rate serves both. (torch.optim.Muon takes
+    nothing but matrices.)
     """
 
     @torch.no_grad()
