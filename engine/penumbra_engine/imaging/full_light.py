@@ -11,6 +11,7 @@ _RADIUS = 2  # px that light is compared over
 _DEEPEST = 1.2  # logarithm of a change of light: beyond it a sample shows something else
 _SCALED = 3.0  # times the noise: what a gain may leave of a difference
 _SHOWN = 0.3  # of the square: what has to be seen of it
+_ALLOWANCE = 0.25  # of a light's own deviation: what is taken off the brightest, which noise makes too bright
 _TYPICAL = 0.05  # logarithm: what a change of the whole frame's light is less than
 _AT_REST = 0.01  # logarithm: no change of light
 _AT_TIMES, _MOSTLY = 0.4, 0.6  # of the frames: at rest on less than the first it has no rest, on the second it has
@@ -25,10 +26,9 @@ class FullLight:
     throws for a while on what is at rest in most frames. What noise alone makes of the brightest is taken off.
     """
 
-    def __init__(self, background: Tensor, noise: Noise, allowance: float) -> None:
-        """background: C x H x W scene-linear. allowance: in standard deviations of a light's own error, what is taken
-        off the brightest: more where samples are warped onto each other, which errs in ways that noise doesn't."""
-        self._background, self._allowance = background, allowance
+    def __init__(self, background: Tensor, noise: Noise) -> None:
+        """background: C x H x W scene-linear."""
+        self._background = background
         self._precision = background.square() / noise.variance(background)
         self._brightest, self._rests, self._times = (torch.zeros_like(background[0]) for _ in range(3))
 
@@ -47,7 +47,7 @@ class FullLight:
         count = (2 * _RADIUS + 1) ** 2 * len(picture)
         error = (left.clamp(min=1) / (count * total).clamp(min=1) + LEAST_UNEVEN**2).sqrt()
         light = light - light[alike].median()
-        surely = light - self._allowance * error
+        surely = light - _ALLOWANCE * error
         self._brightest = torch.where(scaled, torch.maximum(self._brightest, surely), self._brightest)
         self._rests += seen & (light.abs() < _AT_REST)
         self._times += seen

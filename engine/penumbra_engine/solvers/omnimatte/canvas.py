@@ -35,7 +35,6 @@ _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its 
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
-_STATIC_ALLOWANCE, _MOVING_ALLOWANCE = 0.25, 2.5  # standard deviations, off the brightest light seen
 _MAX_CANVAS = 16  # times the frame
 
 
@@ -146,7 +145,7 @@ class _Flat:
         self.to_canvas, self.canvas_height, self.canvas_width = self._extent()
         self.canvas = torch.zeros(3, self.canvas_height, self.canvas_width)
         self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
-        self.total = self.count * (2 * _PASSES + 5)
+        self.total = self.count * (2 * _PASSES + (5 if self.static else 4))
         self.done = 0
 
     def run(self) -> Steps[None]:
@@ -163,7 +162,8 @@ class _Flat:
         for _ in range(_PASSES - 1):
             yield from self._find_effects(measure=False)
             yield from self._estimate(samples, first=False)
-        yield from self._lift(samples)
+        if self.static:
+            yield from self._lift()
         misfit = yield from self._find_effects(measure=True)
         yield from self._write()
         uneven = measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)
@@ -316,22 +316,13 @@ class _Flat:
         state = torch.from_numpy(self.state[index][0])
         return state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)]
 
-    def _lift(self, samples: Stack) -> Steps[None]:
-        """Bring the canvas to the brightest light it was seen in, where nothing moves on it."""
-        light = FullLight(self.canvas, self.noise, _STATIC_ALLOWANCE if self.static else _MOVING_ALLOWANCE)
-        points = pixel_grid(self.canvas_height, self.canvas_width)
+    def _lift(self) -> Steps[None]:
+        """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
+        light = FullLight(self.canvas, self.noise)
         for index in range(self.count):
-            if self.static:
-                light.see(self._plate(index), torch.from_numpy(self.state[index][0]) != MASKED)
-            else:
-                sample = torch.from_numpy(samples[index])
-                picture = sample[:3] / torch.from_numpy(self.gains[index] / self.sampled[index]).float()[:, None, None]
-                light.see(picture, (sample[3] > 0.5) & (self._state_at(index, points) != MASKED))
+            light.see(self._plate(index), ~torch.from_numpy(self._masked(index)))
             yield self._tick()
-        self.light = light.gain()
-        if self.static:
-            self.light[self._tolerance(0) > 0] = 1.0
-        self.canvas *= self.light
+        self.canvas *= torch.where(self._tolerance(0) > 0, 1.0, light.gain())
 
     def _find_effects(self, measure: bool) -> Steps[np.ndarray]:
         """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless that is
@@ -389,9 +380,8 @@ class _Flat:
 
     def _from_neighbours(self, index: int) -> tuple[Tensor, Tensor]:
         """The background of one frame from the clean parts of the frames near it, the nearest weighing most: the
-        farther two frames are apart, the less exactly they are registered. In the light of the canvas: a shadow too
-        faint to be found in one frame lies on the frames beside it as well. The canvas stands in where none of them
-        sees it. And the doubt of it."""
+        farther two frames are apart, the less exactly they are registered. The canvas stands in where none of them sees
+        it. And the doubt of it."""
         canvas = self._from_canvas(index)
         near = Gathered(3, self.height, self.width)
         for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
@@ -400,6 +390,5 @@ class _Flat:
             picture, clean = self.blur.seen(index, other, self._through(other))
             near.add(picture, clean * self.blur.sharpness(index, other) / abs(other - index))
         few = (1 - near.times / 2).clamp(min=0)
-        light = sample(self.light[None], self._on_canvas(index), "bilinear")[0]
-        background = near.mean * light * (1 - few) + canvas * few
+        background = near.mean * (1 - few) + canvas * few
         return background, least_doubt(near.doubt(self.noise), near.times, background, self._tolerance(index))
