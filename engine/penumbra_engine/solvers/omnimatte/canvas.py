@@ -308,13 +308,12 @@ class _Flat:
         if self.static:
             return torch.from_numpy(self.state.rows(first, last)[:, 0])
         points = pixel_grid(self.canvas_height, self.canvas_width)[first:last]
-        return torch.stack([self._state_at(index, points) for index in range(self.count)])
-
-    def _state_at(self, index: int, points: Tensor) -> Tensor:
-        """The state of a frame at points of the canvas, rows x W x 2; rows x W uint8. That of its edge beyond it."""
-        x, y = self._in_frame(index, points).round().long().unbind(-1)
-        state = torch.from_numpy(self.state[index][0])
-        return state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)]
+        rows = []
+        for index in range(self.count):
+            x, y = self._in_frame(index, points).round().long().unbind(-1)
+            state = torch.from_numpy(self.state[index][0])
+            rows.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
+        return torch.stack(rows)
 
     def _lift(self) -> Steps[None]:
         """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
