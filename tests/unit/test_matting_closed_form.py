@@ -9,6 +9,7 @@ from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.matting import matting_laplacian
 from penumbra_engine.matting.by_name import alpha_solver, foreground_estimator
 from penumbra_engine.matting.closed_form import closed_form
+from penumbra_engine.matting.trimap import dilated
 
 SIDE = 32
 
@@ -74,8 +75,9 @@ def test_frames_together_are_frames_one_by_one() -> None:
 def test_a_warm_start_reaches_the_same_answer_sooner() -> None:
     picture, trimap = textured()
     cold = closed_form(picture, trimap)
-    again = closed_form(picture.repeat(2, 1, 1, 1), trimap.repeat(2, 1, 1, 1))
-    assert cold.iterations[0] > 3 and again.iterations == [cold.iterations[0], 0]
+    count = torch.get_num_threads() + 1  # all but one of them are solved at a time and start afresh
+    again = closed_form(picture.repeat(count, 1, 1, 1), trimap.repeat(count, 1, 1, 1))
+    assert cold.iterations[0] > 3 and again.iterations == [cold.iterations[0]] * (count - 1) + [0]
     given = closed_form(picture, trimap, start=cold.alpha)
     assert given.iterations[0] < cold.iterations[0]
     assert (given.alpha - cold.alpha).abs().max() < 1e-3
@@ -135,3 +137,33 @@ def test_rows_in_strips_are_the_rows_at_once(monkeypatch: pytest.MonkeyPatch) ->
     assert (strips.right - whole.right).abs().max() < 1e-12
     assert (dense - dense.T).abs().max() < 1e-12
     assert (dense.diagonal() - whole.diagonal).abs().max() < 1e-12
+
+
+def test_the_laplacian_is_that_of_its_definition() -> None:
+    picture, trimap = textured()
+    unknown, known = trimap[0, 0] == 0.5, (trimap[0, 0] == 1).double()
+    unknown[0, :5] = unknown[-1, -3:] = unknown[:4, 0] = True  # at the picture's edges and in its corners
+    height, width = unknown.shape
+    whole = torch.zeros(height * width, height * width, dtype=torch.float64)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            pixels = [(y + dy) * width + x + dx for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+            colours = picture[0].double().flatten(1)[:, pixels].T
+            colours = colours - colours.mean(0)
+            inverse = torch.linalg.inv(colours.T @ colours + 1e-7 * torch.eye(3, dtype=torch.float64))
+            tie = torch.eye(9, dtype=torch.float64) - 1 / 9 - colours @ inverse @ colours.T
+            whole[torch.tensor(pixels)[:, None], torch.tensor(pixels)] += tie
+    system = matting_laplacian.matting_laplacian(picture[0], unknown, known, 1e-7)
+    inner = unknown.flatten()
+    matrix = system.matrix @ torch.eye(int(inner.sum()), dtype=torch.float64)
+    assert (matrix - whole[inner][:, inner]).abs().max() < 1e-8
+    assert (system.right + whole[inner] @ torch.where(inner, 0, known.flatten())).abs().max() < 1e-8
+    assert torch.equal(system.diagonal, matrix.diagonal())
+
+
+@pytest.mark.parametrize("radius", [1, 2, 9])
+def test_growing_by_squares_is_the_greatest_of_each_square(radius: int) -> None:
+    chosen = torch.rand(37, 51, generator=torch.Generator().manual_seed(radius)) > 0.99
+    for part in (chosen, chosen[3:20, 5:40], chosen.T):
+        expected = torch.nn.functional.max_pool2d(part[None].float(), 2 * radius + 1, 1, radius)[0] > 0
+        assert torch.equal(dilated(part, radius), expected)

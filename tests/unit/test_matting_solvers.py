@@ -10,7 +10,9 @@ from penumbra_engine.matting.by_name import ALPHA
 from penumbra_engine.matting.closed_form import closed_form
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.matting.knn import knn
+from penumbra_engine.matting.linear_system import Solved
 from penumbra_engine.matting.random_walk import random_walk
+from penumbra_engine.matting.solution import solve_frames
 
 SIDE = 48
 
@@ -104,3 +106,34 @@ def test_a_background_of_another_size_is_refused() -> None:
     picture, trimap, _, background = disc()
     with pytest.raises(InputError, match="at the picture's size"):
         closed_form_over_background(picture, trimap, background=background[..., 1:], variance=trimap)
+
+
+def test_frames_side_by_side_are_frames_one_after_another() -> None:
+    frames = [disc(offset) for offset in (0.0, 1.0, 2.0, 3.0, 4.0)]
+    picture, trimap = (torch.cat([frame[part] for frame in frames]) for part in (0, 1))
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        one = closed_form(picture, trimap, tolerance=1e-10)
+        torch.set_num_threads(2)
+        two, again = (closed_form(picture, trimap, tolerance=1e-10) for _ in range(2))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+    assert (one.alpha - two.alpha).abs().max() < 1e-4
+    assert max(two.residual) <= 1e-10 and min(two.iterations) > 0
+    assert torch.equal(two.alpha, again.alpha)
+
+
+def test_what_fails_on_one_of_many_frames_is_told() -> None:
+    def solve(picture: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
+        raise ArithmeticError("no answer")
+
+    picture, trimap, _, _ = disc()
+    threads = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        with pytest.raises(ArithmeticError, match="no answer"):
+            solve_frames(picture.expand(3, -1, -1, -1), trimap.expand(3, -1, -1, -1), None, solve)
+    finally:
+        torch.set_num_threads(threads)

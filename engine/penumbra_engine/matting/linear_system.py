@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.matting.sparse import by_rows
@@ -38,41 +39,37 @@ class LinearSystem:
 
     @classmethod
     def of_stencils(cls, stencils: Iterable[Tensor], reach: int, unknown: Tensor, known: Tensor) -> "LinearSystem":
-        """From the coefficients of the unknown pixels' neighbourhoods, up to `reach` pixels away to all sides: S^2 x n,
+        """From the coefficients of the unknown pixels' neighbourhoods, up to `reach` pixels away to all sides: n x S^2,
         for some pixels after others in reading order. S = 2 reach + 1; the pixel itself is in the middle. What falls on
         known pixels goes to the right side; beyond the picture it must be 0.
 
         Every row keeps S^2 entries, those of known pixels as zeros on its own column: rows of one length need no search
         for what is left.
         """
-        count = int(unknown.sum())
-        width = unknown.shape[1] + 2 * reach
-        number = torch.full((unknown.shape[0] + 2 * reach, width), -1, dtype=torch.int32, device=unknown.device)
-        number[reach:-reach, reach:-reach][unknown] = torch.arange(count, dtype=torch.int32, device=unknown.device)
-        value = torch.zeros(number.shape, dtype=torch.float64, device=unknown.device)
-        value[reach:-reach, reach:-reach] = known.to(value.dtype).masked_fill(unknown, 0)
-        place = (number.flatten() >= 0).nonzero()[:, 0]
-        number, value = number.flatten(), value.flatten()
-        shifts = [dy * width + dx for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
-        values = value.new_empty(count, len(shifts))
-        columns = number.new_empty(count, len(shifts))
-        diagonal, right = value.new_empty(count), value.new_zeros(count)
+        device, count = unknown.device, int(unknown.sum())
+        wide = F.pad(unknown, (reach, reach, reach, reach))
+        place = wide.flatten().nonzero()[:, 0].int()
+        number = torch.full((wide.numel(),), -1, dtype=torch.int32, device=device)
+        number[place] = torch.arange(count, dtype=torch.int32, device=device)
+        value = F.pad(known.double().masked_fill(unknown, 0), (reach, reach, reach, reach)).flatten()
+        step = torch.arange(-reach, reach + 1, dtype=torch.int32, device=device)
+        shifts = (step[:, None] * wide.shape[1] + step).flatten()
+        values, columns = value.new_empty(count, len(shifts)), number.new_empty(count, len(shifts))
+        start = torch.arange(0, values.numel() + 1, len(shifts), dtype=torch.int32, device=device)
+        diagonal, right = value.new_empty(count), value.new_empty(count)
         first = 0
         for stencil in stencils:
-            some = slice(first, first + stencil.shape[1])
-            own = torch.arange(some.start, some.stop, dtype=torch.int32, device=unknown.device)
-            column = number.new_empty(stencil.shape)
-            diagonal[some] = stencil[len(shifts) // 2]
-            for coefficient, target, shift in zip(stencil, column, shifts, strict=True):
-                there = place[some] + shift
-                right[some].addcmul_(coefficient, value.index_select(0, there), value=-1)
-                torch.index_select(number, 0, there, out=target)
-                bound = target < 0
-                coefficient.masked_fill_(bound, 0)
-                torch.where(bound, own, target, out=target)
-            values[some], columns[some] = stencil.T, column.T
+            some = slice(first, first + len(stencil))
+            there = place[some, None] + shifts
+            size = (len(stencil), len(value))
+            right[some] = -(by_rows(start[: len(stencil) + 1], there.flatten(), stencil.flatten(), size) @ value)
+            diagonal[some] = stencil[:, len(shifts) // 2]
+            column = number.index_select(0, there.flatten()).view_as(there)
+            bound = column < 0
+            values[some] = stencil.masked_fill_(bound, 0)
+            own = torch.arange(some.start, some.stop, dtype=torch.int32, device=device)[:, None]
+            torch.where(bound, own, column, out=columns[some])
             first = some.stop
-        start = torch.arange(0, values.numel() + 1, len(shifts), dtype=torch.int32, device=unknown.device)
         matrix = by_rows(start, columns.flatten(), values.flatten(), (count, count))
         return cls(matrix, diagonal, right, unknown)
 

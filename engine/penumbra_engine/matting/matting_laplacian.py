@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.matting.linear_system import LinearSystem
 from penumbra_engine.matting.trimap import dilated
 
-_PLACES = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]  # of the pixels in a window, from its centre
 _REACH = 2  # px, between two pixels of one window
 _ACROSS = 2 * _REACH + 1
-_STRIP = 32_768  # pixels at a time: what they need stays in the processor's cache
+_WINDOW = 9  # pixels
+_STRIP = 16_384  # pixels at a time: most of what they need stays in the processor's cache
 
 
 def matting_laplacian(
@@ -35,16 +36,23 @@ def matting_laplacian(
 
 
 def _strips(picture: Tensor, unknown: Tensor, epsilon: float, weight: Tensor | None) -> Iterator[Tensor]:
-    """The coefficients of the unknown pixels of some rows after others, 25 x n each."""
-    held = dilated(unknown, 1)  # windows that hold an unknown pixel, by their centres
-    held[[0, -1]] = False
-    held[:, [0, -1]] = False
+    """The coefficients of the unknown pixels of some rows after others, n x 25 each."""
+    margin = (_REACH,) * 4
+    wide, colours = F.pad(unknown, margin), F.pad(picture, margin).flatten(1)
+    centres = torch.zeros(wide.shape, dtype=torch.float64, device=picture.device)
+    centres[_REACH + 1 : -_REACH - 1, _REACH + 1 : -_REACH - 1] = 1  # windows reach no farther than the picture
+    centres = centres.flatten()
     done = 0
     for rows in _split(unknown.sum(1).tolist()):
-        stencil = _stencil(picture, unknown, held, rows, epsilon)
+        part = wide[rows.start : rows.stop + 2 * _REACH].clone()
+        part[:_REACH], part[-_REACH:] = False, False
+        near = _Near(part)
+        place = near.place + rows.start * wide.shape[1]
+        colour = torch.stack([channel.index_select(0, place) for channel in colours]).double()
+        stencil = near.stencil(_half(near, colour, centres.index_select(0, place), epsilon))
         if weight is not None:
-            stencil[len(stencil) // 2] += weight[done : done + stencil.shape[1]]
-        done += stencil.shape[1]
+            stencil[:, _ACROSS**2 // 2] += weight[done : done + len(stencil)]
+        done += len(stencil)
         yield stencil
 
 
@@ -61,53 +69,89 @@ def _split(counts: list[int]) -> Iterator[slice]:
         yield slice(first, len(counts))
 
 
-def _stencil(picture: Tensor, unknown: Tensor, held: Tensor, rows: slice, epsilon: float) -> Tensor:
-    """25 x n for the n unknown pixels of the rows: each pair of pixels in a window adds to the coefficients of both."""
-    width = unknown.shape[1]
-    near = slice(max(rows.start - 1, 0), rows.stop + 1)
-    centre = held[near].flatten().nonzero()[:, 0]
-    count = len(centre)
-    number = torch.full((rows.stop - rows.start + 2, width + 2), count, device=picture.device)  # the last: no window
-    inner = number[near.start - rows.start + 1 :][: len(held[near]), 1:-1]
-    inner[held[near]] = torch.arange(count, device=picture.device)
-    pixel = unknown[rows].flatten().nonzero()[:, 0]
-    middle = pixel + (pixel // width) * 2 + width + 3  # in `number`
-    holding = [number.flatten().index_select(0, middle - dy * (width + 2) - dx) for dy, dx in _PLACES]
-    functions = _functions(picture, centre + near.start * width, epsilon)
-    stencil = torch.zeros(_ACROSS**2, len(pixel), dtype=torch.float64, device=picture.device)
-    tie = torch.zeros(count + 1, dtype=torch.float64, device=picture.device)
-    for i, (y, x) in enumerate(_PLACES):
-        for j in range(i, len(_PLACES)):
-            torch.mul(functions[0][i], functions[0][j], out=tie[:-1])
-            tie[:-1].addcmul_(functions[1][i], functions[1][j]).addcmul_(functions[2][i], functions[2][j])
-            tie[:-1].add_(1 / len(_PLACES) - (i == j))
-            ahead = (_PLACES[j][0] - y) * _ACROSS + _PLACES[j][1] - x
-            stencil[len(stencil) // 2 + ahead] -= tie.index_select(0, holding[i])
-            if i != j:
-                stencil[len(stencil) // 2 - ahead] -= tie.index_select(0, holding[j])
-    return stencil
+class _Near:
+    """The M pixels within reach of some, as a list in reading order. A step along a row is a step of one in the list,
+    and only steps across rows take an index. A step that leaves the list gives some pixel of it; within windows that
+    hold one of the some none does.
 
-
-def _functions(picture: Tensor, centre: Tensor, epsilon: float) -> list[Tensor]:
-    """The affine functions of the colours of windows, orthonormal but for epsilon and centred: 3 of 9 x N, by the
-    Cholesky factor of the scatter of colours plus epsilon. All in double precision: alpha hangs on eigenvalues that are
-    smaller than the rounding errors of single.
-
-    picture: 3 x H x W. centre: N, of the windows, in the flat picture.
+    place: M, in the flat picture. above, below: M, the number of the pixel there.
     """
-    width = picture.shape[-1]
-    flat = picture.reshape(3, -1)
-    colour = torch.empty(3, len(_PLACES), len(centre), dtype=torch.float64, device=picture.device)
-    for place, (dy, dx) in enumerate(_PLACES):
-        colour[:, place] = flat.index_select(1, centre + (dy * width + dx))
-    colour -= colour.mean(1, keepdim=True)
-    gram = {(i, j): (colour[i] * colour[j]).sum(0) + (epsilon if i == j else 0) for i in range(3) for j in range(i + 1)}
-    l00 = gram[0, 0].sqrt()
+
+    def __init__(self, some: Tensor) -> None:
+        """some: H x W bool, none of it within reach of the edges."""
+        width = some.shape[1]
+        self.place = dilated(some, _REACH).flatten().nonzero()[:, 0]
+        count = len(self.place)
+        number = torch.zeros((some.shape[0] + 2) * width, dtype=torch.int64, device=some.device)
+        number[self.place + width] = torch.arange(count, device=some.device)
+        self.above = number.index_select(0, self.place)
+        self.below = number.index_select(0, self.place + 2 * width)
+        own = some.flatten().nonzero()[:, 0]
+        step = torch.arange(-_REACH, _REACH + 1, device=some.device)
+        rows = number.index_select(0, (own[:, None] + (step + 1) * width).flatten()).view(len(own), _ACROSS)
+        self._around = (rows[..., None] + step).flatten(1)
+
+    def stencil(self, half: Tensor) -> Tensor:
+        """n x 25 for the n pixels, from the symmetric coefficients of each pixel of the list with itself and those that
+        follow in reading order: 13 x M."""
+        middle = len(half) - 1
+        where = self._around.clone()
+        where[:, middle:] = self._around[:, middle, None]
+        order = torch.arange(-middle, middle + 1, device=half.device).abs()  # of the pair, whichever of them asks
+        return half.take(where.add_(order * half.shape[1]))
+
+
+def _half(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tensor:
+    """The Laplacian's coefficient of each pixel of the list with itself and with the twelve that follow it within
+    reach, 13 x M, right where every window that holds both lies within the list. colour: 3 x M. centres: M, 1 where a
+    window may be, else 0."""
+    functions = _functions(near, colour, centres, epsilon)
+    count, result = colour.shape[1], []
+    windows = F.pad(centres, (1, 1)) / _WINDOW
+    for dy in range(_REACH + 1):
+        for dx in range(-_REACH if dy else 0, _REACH + 1):
+            total = torch.zeros_like(centres)
+            for y in range(3 - dy):  # of the first pixel in the window, whose centre so lies 1 - y rows below it
+                tie = torch.zeros_like(colour)
+                for x in range(max(0, -dx), min(3, 3 - dx)):
+                    centre = slice(2 - x, 2 - x + count)
+                    tie.addcmul_(functions[3 * y + x, :, centre], functions[3 * (y + dy) + x + dx, :, centre])
+                    tie[0] += windows[centre]
+                total += _from_row(near, tie.sum(0), 1 - y)
+            result.append(total)
+    result[0] -= _WINDOW * _box(near, windows)
+    return -torch.stack(result)
+
+
+def _from_row(near: _Near, values: Tensor, down: int) -> Tensor:
+    return values if not down else values.index_select(-1, near.below if down > 0 else near.above)
+
+
+def _box(near: _Near, values: Tensor) -> Tensor:
+    """Sum over 3 x 3 pixels: ... x M, from values padded by one to both sides."""
+    count = len(near.place)
+    across = values[..., :count] + values[..., 1 : count + 1] + values[..., 2:]
+    return across + _from_row(near, across, -1) + _from_row(near, across, 1)
+
+
+def _functions(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tensor:
+    """The affine functions of the colours of windows, orthonormal but for epsilon and centred: 9 x 3 x (M + 2), one
+    more to both sides, by the Cholesky factor of the scatter of colours plus epsilon; 0 where no window may be. All in
+    double precision: alpha hangs on eigenvalues that are smaller than the rounding errors of single."""
+    count = colour.shape[1]
+    wide = F.pad(colour, (1, 1))
+    mean = _box(near, wide) / _WINDOW
+    rows = [F.pad(_from_row(near, colour, down), (1, 1)) for down in (-1, 0, 1)]
+    offset = torch.stack([row[:, x : x + count] - mean for row in rows for x in range(3)])
+    gram = {(i, j): (offset[:, i] * offset[:, j]).sum(0) for i in range(3) for j in range(i + 1)}
+    l00 = (gram[0, 0] + epsilon).sqrt()
     l10, l20 = gram[1, 0] / l00, gram[2, 0] / l00
-    l11 = (gram[1, 1] - l10.square()).clamp(min=epsilon / 2).sqrt()
+    l11 = (gram[1, 1] + epsilon - l10.square()).clamp(min=epsilon / 2).sqrt()
     l21 = (gram[2, 1] - l20 * l10) / l11
-    l22 = (gram[2, 2] - l20.square() - l21.square()).clamp(min=epsilon / 2).sqrt()
-    first = colour[0] / l00
-    second = (colour[1] - l10 * first) / l11
-    third = (colour[2] - l20 * first - l21 * second) / l22
-    return [first, second, third]
+    l22 = (gram[2, 2] + epsilon - l20.square() - l21.square()).clamp(min=epsilon / 2).sqrt()
+    functions = offset.new_zeros(_WINDOW, 3, count + 2)
+    first, second, third = functions[..., 1:-1].unbind(1)
+    torch.mul(offset[:, 0], centres / l00, out=first)
+    torch.mul(offset[:, 1] - l10 * first, centres / l11, out=second)
+    torch.mul(offset[:, 2] - l20 * first - l21 * second, centres / l22, out=third)
+    return functions

@@ -49,4 +49,4 @@ def _walks(picture: Tensor, unknown: Tensor, known: Tensor, stiffness: float) ->
             weight = torch.exp(-stiffness * (here - there).square().sum(0)).clamp(min=_LEAST)
             stencil[place] = -weight.masked_fill(there[0].isinf(), 0)
     stencil[4] = -stencil.sum(0)
-    return LinearSystem.of_stencils([stencil], 1, unknown, known)
+    return LinearSystem.of_stencils([stencil.T.contiguous()], 1, unknown, known)

@@ -1,6 +1,8 @@
 """Trimaps as the solvers read them: 0 background, 1 foreground, all between unknown."""
 
-import torch.nn.functional as F
+import cv2
+import numpy as np
+import torch
 from torch import Tensor
 
 from penumbra_engine.errors import InputError
@@ -52,7 +54,9 @@ def box_of(chosen: Tensor, margin: int) -> tuple[slice, slice]:
 
 def dilated(chosen: Tensor, radius: int) -> Tensor:
     """H x W bool, grown by `radius` to all eight sides."""
-    return F.max_pool2d(chosen[None, None].float(), 2 * radius + 1, 1, radius)[0, 0] > 0
+    square = np.ones((2 * radius + 1,) * 2, np.uint8)
+    shape = np.ascontiguousarray(chosen.cpu().numpy()).view(np.uint8)
+    return torch.from_numpy(cv2.dilate(shape, square).view(bool)).to(chosen.device)
 
 
 def _size(picture: Tensor) -> str:
