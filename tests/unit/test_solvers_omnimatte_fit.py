@@ -43,8 +43,9 @@ def shadows(darkness: float, beside: int) -> dict[int, Tensor]:
 
 def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
     shot = SimpleNamespace(frames=range(COUNT), masks=("a", "b"), height=HEIGHT, width=WIDTH)
-    masks = SimpleNamespace(objects=objects, union=lambda index: objects(index).any(0))
-    bound = SimpleNamespace(key=key, read=lambda index: (None, effects[index]))
+    masks = SimpleNamespace(objects=objects, union=lambda index: objects(index).any(0), content=str)
+    contents = tuple(f"{index} {effects[index].sum():.3f}" for index in range(COUNT))
+    bound = SimpleNamespace(key=key, read=lambda index: (None, effects[index]), contents=contents)
     registration = SimpleNamespace(cameras=np.stack([np.eye(3)] * COUNT))
     steps = fit.fit_ownership(
         cast(Shot, shot),
@@ -77,6 +78,18 @@ def test_a_warm_start_is_for_the_same_effects(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
     store = Store(tmp_path)
     first = owners("first", shadows(0.3, 8), store)
-    again = owners("again", shadows(0.3, 8), store)
+    again = owners("again", shadows(0.29, 8), store)
     other = owners("other", shadows(0.9, -6), store)
     assert (first.parent, again.parent, other.parent) == ("", first.key, "")
+
+
+def test_a_network_is_kept_while_few_frames_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
+    store, effects = Store(tmp_path), shadows(0.3, 8)
+    first = owners("first", effects, store)
+    one, two = ({**effects, **{t: 0.9 * effects[t] for t in range(2, 2 + count)}} for count in (1, 2))
+    again, then = owners("one", one, store), owners("two", two, store)
+    assert again.parent == first.key and again.contents == first.contents and again.loss == first.loss
+    assert then.parent == again.key and then.contents != first.contents  # a third of the frames since it was trained
+    for index in range(COUNT):
+        assert torch.equal(again.shares(index, HEIGHT, WIDTH), first.shares(index, HEIGHT, WIDTH))

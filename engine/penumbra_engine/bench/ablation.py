@@ -168,6 +168,7 @@ def _true_canvas(true: TrueShot, canvas: Canvas, store: Store) -> Canvas:
         return replace(
             canvas,
             key=entry.key,
+            _frames=(),
             gains=np.ones_like(canvas.gains),
             misfit=np.ones_like(canvas.misfit),
             _background=entry.stack("background"),
@@ -183,4 +184,4 @@ def _no_effects(bound: Bound, store: Store) -> Bound:
             stack = entry.create_stack("effect", bound.effect.shape)
             stack[:] = np.broadcast_to(np.array([1, 1, 1, 0], np.float32)[:, None, None], stack.shape)
             entry.finish()
-        return Bound(entry.key, entry.stack("effect"))
+        return Bound(entry.key, entry.stack("effect"), tuple(f"{entry.key} {content}" for content in bound.contents))

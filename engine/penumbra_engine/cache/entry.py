@@ -92,6 +92,15 @@ class Entry:
         self._stacks.append(stack)
         return stack
 
+    def copy_stack(self, name: str, other: "Entry") -> Stack:
+        """A stack of a complete entry, to be changed here. Raises EngineError when the disk is full."""
+        into = self._building() / f"{name}.npy"
+        try:
+            shutil.copyfile(other.path / into.name, into)
+        except OSError as error:
+            raise file_error(error, into) from error
+        return self.stack(name)
+
     def stack(self, name: str) -> Stack:
         """A stack that was saved; writable while the entry is incomplete. Raises EngineError when it is damaged."""
         building = not self.complete

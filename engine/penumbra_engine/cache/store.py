@@ -46,6 +46,11 @@ class Store:
             entry.touch()
         return entry
 
+    def finished(self, stage: str, key: str) -> "Entry | None":
+        """The entry of a key that was seen before; None when it was removed to make room, or never finished."""
+        entry = Entry(self.root / stage / key[:2] / key)
+        return entry if key and entry.complete else None
+
     def entries(self) -> list[Stored]:
         """All entries and checkpoints, the one used longest ago first."""
         found = (self._stored(path) for path in self.root.glob("*/??/*") if path.is_dir())

@@ -17,7 +17,7 @@ Ocio = Annotated[str, typer.Option(metavar="FILE", help="OCIO config; else $OCIO
 MaskMissing = Annotated[str, typer.Option(metavar="error|empty", help="What a missing mask file means.")]
 Keyframes = Annotated[list[str], typer.Option(metavar="[NAME:]FRAME=P", help="Trimap or finished matte on one frame.")]
 Seed = Annotated[int, typer.Option(metavar="N", help="Same seed, same result.")]
-Cold = Annotated[bool, typer.Option("--cold", help="Start from no earlier fit of the shot.")]
+Cold = Annotated[bool, typer.Option("--cold", help="Start from no earlier solve of the shot.")]
 FullWindow = Annotated[bool, typer.Option("--full-window", help="Don't crop layers to what they hold.")]
 Float32 = Annotated[bool, typer.Option("--float", help="Write 32-bit float instead of half.")]
 InProcess = Annotated[bool, typer.Option("--in-process", help="Solve here, without the engine.")]

@@ -20,8 +20,9 @@ class CameraBlur:
     of another, by the mean over the way that the camera went meanwhile; a more smeared one can't be sharpened.
     """
 
-    def __init__(self, cameras: np.ndarray, size: tuple[int, int]) -> None:
-        """cameras: T x 3 x 3, pixels of the frames to those of a canvas. size: width, height of a frame."""
+    def __init__(self, cameras: np.ndarray, size: tuple[int, int], shutter: float = 0.0) -> None:
+        """cameras: T x 3 x 3, pixels of the frames to those of a canvas. size: width, height of a frame. shutter: how
+        long it is open, of a frame's time, where that was measured."""
         self._cameras = cameras / cameras[:, 2:, 2:]
         before = np.maximum(np.arange(len(cameras)) - 1, 0)
         after = np.minimum(np.arange(len(cameras)) + 1, len(cameras) - 1)
@@ -29,7 +30,7 @@ class CameraBlur:
         self._speeds = (self._cameras[after] - self._cameras[before]) / steps
         across = np.stack(np.meshgrid(np.linspace(0, size[0], 5), np.linspace(0, size[1], 5)), -1).reshape(-1, 2)
         self._squares = np.array([self._way(index, across) for index in range(len(cameras))])
-        self._shutter = 0.0
+        self.shutter = shutter
 
     def _way(self, index: int, points: np.ndarray) -> float:
         """Mean square of the way in pixels that the background goes in a frame's time."""
@@ -54,16 +55,16 @@ class CameraBlur:
         for _, target, source in sorted(found, reverse=True)[:_PAIRS]:
             picture, shown, seen_through = view(target, source)
             for index, shutter in enumerate(_SHUTTERS):
-                self._shutter = shutter
+                self.shutter = shutter
                 smeared, inside = self.seen(target, source, seen_through)
                 misses[index] += float((smeared - picture).abs().mean(0)[shown & inside].mean())
             yield
         # A shutter so long that nothing is seen through it by all of a frame has no miss.
-        self._shutter = _SHUTTERS[int(np.nan_to_num(misses, nan=np.inf).argmin())]
+        self.shutter = _SHUTTERS[int(np.nan_to_num(misses, nan=np.inf).argmin())]
 
     def seen(self, target: int, source: int, view: View) -> tuple[Tensor, Tensor]:
         """The source as the target sees it, as smeared as the target is, and where it does."""
-        extra = self._shutter * np.sqrt(max(self._squares[target] - self._squares[source], 0.0))  # px
+        extra = self.shutter * np.sqrt(max(self._squares[target] - self._squares[source], 0.0))  # px
         part = extra / max(np.sqrt(self._squares[target]), 1e-9)
         back = np.linalg.inv(self._cameras[source])
         taps = int(np.ceil(extra)) + 1
@@ -80,7 +81,7 @@ class CameraBlur:
 
     def sharpness(self, target: int, source: int) -> float:
         """What a source counts for a target: less, the more it is smeared than that; at most 1."""
-        return 1 / (1 + self._shutter**2 * max(self._squares[source] - self._squares[target], 0.0))
+        return 1 / (1 + self.shutter**2 * max(self._squares[source] - self._squares[target], 0.0))
 
 
 def _project(homography: np.ndarray, points: np.ndarray) -> np.ndarray:

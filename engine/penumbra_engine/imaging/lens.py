@@ -29,14 +29,16 @@ class Lens:
         squares = self._squares(points).clamp(max=_FARTHEST) * self.bend
         scale = torch.ones_like(squares)
         for _ in range(_STEPS):
-            scale = scale - (scale * (1 + squares * scale.square()) - 1) / (1 + 3 * squares * scale.square())
+            stretch = squares * scale.square()
+            scale = scale - (scale * (1 + stretch) - 1) / stretch.mul_(3).add_(1)
         return self._scaled(points, scale)
 
     def _middle(self, points: Tensor) -> Tensor:
         return points.new_tensor([(self.width - 1) / 2, (self.height - 1) / 2])
 
     def _squares(self, points: Tensor) -> Tensor:
-        return (points - self._middle(points)).square().sum(-1, keepdim=True) * (4 / (self.width**2 + self.height**2))
+        x, y = (points - self._middle(points)).split(1, -1)
+        return (x * x + y * y) * (4 / (self.width**2 + self.height**2))
 
     def _scaled(self, points: Tensor, scale: Tensor) -> Tensor:
         middle = self._middle(points)

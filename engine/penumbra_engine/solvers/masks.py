@@ -1,5 +1,6 @@
 """The rough masks of a shot, once, as one stack."""
 
+import hashlib
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,10 @@ class Masks:
     def objects(self, index: int) -> np.ndarray:
         """The objects of one frame, K x H x W bool."""
         return np.greater_equal(self.masks[index], 128)
+
+    def content(self, index: int) -> str:
+        """A hash of the masks of one frame."""
+        return hashlib.sha256(self.masks[index].tobytes()).hexdigest()
 
     def union(self, index: int, grown: float = 0) -> np.ndarray:
         """Where any object is, grown by some pixels; H x W bool."""

@@ -11,6 +11,7 @@ from penumbra_engine.imaging.disturbance import slope
 from penumbra_engine.imaging.filters import denoise_ratio
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.state import LIKELY, disturbed
@@ -26,10 +27,11 @@ _DARKEST = 1e-3  # a background below this says nothing about transmission
 class Bound:
     """effect: T x 4 x H x W: the transmission of R, G and B (plate over background, denoised), and the least alpha an
     `over` with a colour no brighter than the plate's needs for it, 0 where there is no evidence of an effect. Inside
-    the objects the values mean nothing."""
+    the objects the values mean nothing. contents: of each frame, a key of all that it was measured by."""
 
     key: str
     effect: Stack
+    contents: tuple[str, ...]
 
     def read(self, index: int) -> tuple[Tensor, Tensor]:
         """Transmission 3 x H x W and alpha H x W of a frame."""
@@ -38,21 +40,20 @@ class Bound:
 
 
 def bound_effects(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, quality: str, store: Store) -> Steps[Bound]:
-    """Measure the effects of each frame."""
-    with store.entry("bound", code=code_version(), canvas=canvas.key, search=_SEARCH[quality]) as entry:
-        if not entry.complete:
-            count = len(shot.frames)
-            ceiling = _ceiling(plates)
-            stack = entry.create_stack("effect", (count, 4, shot.height, shot.width))
-            for index in range(count):
-                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-                transmission, alpha = measure_effect(
-                    picture, background, masks.union(index), canvas, index, ceiling, _SEARCH[quality]
-                )
-                stack[index] = torch.cat([transmission, alpha[None]]).numpy()
-                yield index, count
-            entry.finish()
-        return Bound(entry.key, entry.stack("effect"))
+    """Measure the effects of each frame, by what is known of that frame alone."""
+    ceiling = _ceiling(plates)
+    search, code = _SEARCH[quality], code_version()
+    inputs = [f"{code} {canvas.content(t)} {masks.content(t)} {search}" for t in range(len(shot.frames))]
+
+    def measured(index: int) -> dict[str, np.ndarray]:
+        picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+        union = masks.union(index)
+        transmission, alpha = measure_effect(picture, background, union, canvas, index, ceiling, search)
+        return {"effect": torch.cat([transmission, alpha[None]]).numpy()}
+
+    shapes = {"effect": (4, shot.height, shot.width)}
+    entry = yield from frame_by_frame(store, "bound", plates.key, inputs, shapes, measured)
+    return Bound(entry.key, entry.stack("effect"), tuple(inputs))
 
 
 def _ceiling(plates: Plates) -> float:

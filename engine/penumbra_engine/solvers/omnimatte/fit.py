@@ -1,6 +1,7 @@
 """Fit: which object owns which effect. The closed form knows the total; a small network splits it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.models.ownership import OwnershipNet
+from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
@@ -21,6 +23,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _STEPS = {"standard": 300, "final": 1200}
 _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start from
+_FEW = 0.25  # of the frames: while no more are other than the network was trained on, it is taken as it is
 _ALIKE = 1.5  # times its loss: an earlier fit that explains the effects no better than that is of others
 _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
@@ -32,11 +35,13 @@ _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha ter
 @dataclass(frozen=True)
 class Ownership:
     """Shares of each object in the optical depth of all effects: T x K x h x w at the fit's resolution. parent: the
-    key of the fit it started from, "" when cold. loss: at the end, None where nothing had to be fitted."""
+    key of the fit it started from, "" when cold. loss: at the end, None where nothing had to be fitted. contents: of
+    each frame, a key of all that its shares come from."""
 
     key: str
     parent: str
     loss: float | None
+    contents: tuple[str, ...]
     _shares: Stack
 
     def shares(self, index: int, height: int, width: int) -> Tensor:
@@ -62,45 +67,62 @@ def fit_ownership(
     mask at a time predicts that object's effect; only the product over the objects is compared with what the closed
     form measured (Omnimatte's reconstruction term with the background known), with its L1 and pseudo-L0 terms.
     """
-    learned = len(shot.masks) > 1 and quality != "draft"
+    scene = _Scene(shot, masks, registration, bound)
+    learned = scene.objects > 1 and quality != "draft"
+    key, parent, loss, trained_by = "", "", None, "nearest"
+    if learned:
+        key, parent, loss, trained_by = yield from _network(scene, plates, bound, quality, seed, cold, store)
+    contents = tuple(f"{code_version()} {trained_by} {masks.content(index)}" for index in range(scene.count))
+    make = scene.learned_shares if learned else scene.nearest_shares
+    shapes = {"shares": (scene.objects, scene.height, scene.width)}
+    entry = yield from frame_by_frame(
+        store, "shares", plates.key, contents, shapes, lambda index: {"shares": make(index).numpy()}
+    )
+    return Ownership(key or entry.key, parent, loss, contents, entry.stack("shares"))
+
+
+def _network(
+    scene: "_Scene", plates: Plates, bound: Bound, quality: str, seed: int, cold: bool, store: Store
+) -> Steps[tuple[str, str, float, str]]:
+    """Give the scene its network: the key of the fit, that of the one it started from, the loss at the end, and the key
+    of the fit that trained it."""
     inputs = store.entry(
         "fit", code=code_version(), bound=bound.key, quality=quality, seed=seed, threads=torch.get_num_threads()
     )
     lineage = Lineage(store, "fit", plates.key)
-    parent = lineage.parent_of(inputs.key) if learned and not cold else ""
+    parent = "" if cold else lineage.parent_of(inputs.key)
     with store.entry("fit", inputs=inputs.key, parent=parent) as entry:
         if not entry.complete:
-            scene = _Scene(shot, masks, registration, bound)
-            start = _start(scene, store, parent)
-            if learned:
-                steps = round(_STEPS[quality] * (_WARM if start else 1))
-                loss: float | None = yield from _train(scene, entry, start, steps, seed)
-                shares = scene.learned_shares
-            else:
-                loss, shares = None, scene.nearest_shares
-            stack = entry.create_stack("shares", (len(shot.frames), len(shot.masks), scene.height, scene.width))
-            for index in range(len(shot.frames)):
-                stack[index] = shares(index).numpy()
-                yield index, len(shot.frames)
-            entry.finish({"parent": parent if start else "", "loss": loss})
-        if learned and not cold:
-            lineage.record(inputs.key, parent, entry.path.name)
+            entry.finish((yield from _learn(scene, entry, store.finished("fit", parent), quality, seed)))
+        if not cold:
+            lineage.record(inputs.key, parent, entry.key)
+        scene.load(entry.load("network"))
         meta = entry.meta
-        return Ownership(entry.key, meta["parent"], meta["loss"], entry.stack("shares"))
+        return entry.key, meta["parent"], meta["loss"], meta["network"] or entry.key
 
 
-def _start(scene: "_Scene", store: Store, parent: str) -> dict[str, np.ndarray] | None:
-    """The network of an earlier fit to start from. None when there is none, when it was removed to make room, or when
-    it is of other effects, so that it explains these worse than its own: from there the short training of a warm start
-    does not get as far as a cold one."""
-    entry = Entry(store.root / "fit" / parent[:2] / parent)
-    if not parent or not entry.complete:
-        return None
-    start = entry.load("network")
-    scene.network.load_state_dict({name: torch.from_numpy(value) for name, value in start.items()})
-    with torch.no_grad():
-        losses = [scene.loss(torch.tensor([index])) for index in range(len(scene.inputs))]
-    return start if float(torch.stack(losses).mean()) <= _ALIKE * entry.meta["loss"] else None
+def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, seed: int) -> Steps[dict[str, Any]]:
+    """Train the scene's network, or take that of an earlier fit. None of that where it explains the effects worse than
+    its own: from there the short training of a warm start does not get as far as a cold one. What the entry's meta says
+    of it: network is the key of the fit that trained it, "" for this one; trained, the effects of its frames then."""
+    start = None
+    if earlier:
+        start = earlier.load("network")
+        scene.load(start)
+        meta = earlier.meta
+        new = [t for t, (then, now) in enumerate(zip(meta["trained"], scene.contents, strict=True)) if then != now]
+        few = len(new) <= _FEW * scene.count
+        with torch.no_grad():
+            losses = [float(scene.loss(torch.tensor([index]))) for index in (new if few else range(scene.count))]
+        if np.mean(losses or [0.0]) > _ALIKE * meta["loss"]:
+            start = None
+        elif few:
+            entry.save("network", **start)
+            return {**meta, "parent": earlier.key, "network": meta["network"] or earlier.key}
+    steps = round(_STEPS[quality] * (_WARM if start else 1))
+    loss = yield from _train(scene, entry, start, steps, seed)
+    parent = earlier.key if earlier and start else ""
+    return {"parent": parent, "loss": loss, "network": "", "trained": scene.contents}
 
 
 class _Scene:
@@ -115,42 +137,53 @@ class _Scene:
         grid = np.stack(
             [(x + 0.5) / self.width * shot.width, (y + 0.5) / self.height * shot.height, np.ones_like(x)], -1
         )
-        inputs, targets, weights = [], [], []
-        for index in range(len(shot.frames)):
-            small = self._small(torch.from_numpy(masks.objects(index)).float())
-            at = grid @ (centre @ registration.cameras[index]).T
+        self.grid, self.centre = grid, centre
+        self.count, self.contents = len(shot.frames), bound.contents
+        self.masks, self.registration, self.bound, self.scale = masks, registration, bound, scale
+        self.network = OwnershipNet()
+        self._frames: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def load(self, network: dict[str, np.ndarray]) -> None:
+        """Take the network of a fit."""
+        self.network.load_state_dict({name: torch.from_numpy(value) for name, value in network.items()})
+
+    def _frame(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        """What the network is given of a frame, K x 5 x h x w, the effects it has to explain, and where these count,
+        h x w both."""
+        if index not in self._frames:
+            small = self._small(torch.from_numpy(self.masks.objects(index)).float())
+            at = self.grid @ (self.centre @ self.registration.cameras[index]).T
             position = torch.from_numpy((at[..., :2] / at[..., 2:]).transpose(2, 0, 1)).float()
             blurs = [box(box(small[:, None], radius), radius) for radius in (4, 12)]
-            inputs.append(torch.cat([small[:, None], *blurs, position.expand(self.objects, 2, -1, -1)], 1))
-            _, alpha = bound.read(index)
-            targets.append(self._small(alpha[None])[0])
-            outside = ~dilate(masks.union(index), 2 / scale)
-            weights.append(self._small(torch.from_numpy(outside)[None].float())[0])
-        self.inputs, self.targets, self.weights = torch.stack(inputs), torch.stack(targets), torch.stack(weights)
-        self.masks = masks
-        self.network = OwnershipNet()
+            given = torch.cat([small[:, None], *blurs, position.expand(self.objects, 2, -1, -1)], 1)
+            _, alpha = self.bound.read(index)
+            outside = torch.from_numpy(~dilate(self.masks.union(index), 2 / self.scale))[None].float()
+            self._frames[index] = given, self._small(alpha[None])[0], self._small(outside)[0]
+        return self._frames[index]
 
     def _small(self, picture: Tensor) -> Tensor:
         return F.interpolate(picture[None], (self.height, self.width), mode="area")[0]
 
-    def predict(self, frames: Tensor) -> Tensor:
+    def predict(self, given: Tensor) -> Tensor:
         """Alpha of each object's effects, N x K x h x w."""
-        flat = self.inputs[frames].flatten(0, 1)
-        return self.network(flat).reshape(len(frames), self.objects, self.height, self.width)
+        return self.network(given.flatten(0, 1)).reshape(len(given), self.objects, self.height, self.width)
 
     def loss(self, frames: Tensor) -> Tensor:
         """Reconstruction of the total outside the objects, and sparsity (Lu et al. 2021, eq. 2 and 4)."""
-        alpha, weight = self.predict(frames), self.weights[frames]
+        given, target, weight = (
+            torch.stack(parts) for parts in zip(*(self._frame(index) for index in frames.tolist()), strict=True)
+        )
+        alpha = self.predict(given)
         total = 1 - (1 - alpha).prod(1)
         # Effects cover a small part of the picture: they weigh as much as all the rest.
-        emphasis = weight * (0.2 + (self.targets[frames] > 0.02).float())
-        data = ((total - self.targets[frames]).abs() * emphasis).sum() / emphasis.sum()
+        emphasis = weight * (0.2 + (target > 0.02).float())
+        data = ((total - target).abs() * emphasis).sum() / emphasis.sum()
         sparsity = _SPARSE_L1 * alpha.mean() + _SPARSE_L0 * (2 * torch.sigmoid(5 * alpha) - 1).mean()
         return data + sparsity
 
     @torch.no_grad()
     def learned_shares(self, index: int) -> Tensor:
-        depth = -torch.log1p(-self.predict(torch.tensor([index]))[0].clamp(max=0.999))
+        depth = -torch.log1p(-self.predict(self._frame(index)[0][None])[0].clamp(max=0.999))
         # Where the network expects nothing of anybody, the nearest object has it.
         return (depth + 1e-3 * self.nearest_shares(index)) / (depth.sum(0) + 1e-3)
 
@@ -169,7 +202,7 @@ def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, ste
         torch.manual_seed(seed)
         scene.network = OwnershipNet()
     if start:
-        scene.network.load_state_dict({name: torch.from_numpy(value) for name, value in start.items()})
+        scene.load(start)
     optimiser = torch.optim.Adam(scene.network.parameters(), _LEARNING_RATE)
     first = _resume(scene, optimiser, entry)
     loss = torch.tensor(0.0)
@@ -177,7 +210,7 @@ def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, ste
         for group in optimiser.param_groups:
             group["lr"] = _LEARNING_RATE * (1 - step / steps)
         order = torch.Generator().manual_seed(seed * 1_000_003 + step)
-        frames = torch.randint(len(scene.inputs), (min(_BATCH, len(scene.inputs)),), generator=order)
+        frames = torch.randint(scene.count, (min(_BATCH, scene.count),), generator=order)
         loss = scene.loss(frames)
         optimiser.zero_grad()
         loss.backward()

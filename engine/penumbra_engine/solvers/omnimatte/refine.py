@@ -12,13 +12,14 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.steps import Steps
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
 # Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
@@ -49,29 +50,26 @@ class Layers:
 def refine(
     shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, owners: Ownership, store: Store
 ) -> Steps[Layers]:
-    """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind."""
-    with store.entry("refine", code=code_version(), bound=bound.key, owners=owners.key) as entry:
-        if not entry.complete:
-            count, objects = len(shot.frames), len(shot.masks)
-            alphas = entry.create_stack("alpha", (count, objects, shot.height, shot.width))
-            solids = entry.create_stack("solid", (count, objects, shot.height, shot.width))
-            confidence = entry.create_stack("confidence", (count, 1, shot.height, shot.width))
-            band = max(3.0, _BAND * shot.width)
-            for index in range(count):
-                picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-                transmission, effect = bound.read(index)
-                union = masks.union(index)
-                union = union & ~shows_background(
-                    picture, background, canvas.noise.variance(background), canvas.seen(index)
-                )
-                solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band)
-                parts = _membership(masks.objects(index)) * solid
-                alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
-                alphas[index], solids[index] = alpha.numpy(), parts.numpy()
-                confidence[index] = _confidence(canvas, index, alpha).numpy()[None]
-                yield index, count
-            entry.finish()
-        return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"))
+    """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
+    Each frame by what is known of that frame alone."""
+    band = max(3.0, _BAND * shot.width)
+    inputs = [f"{bound.contents[t]} {owners.contents[t]}" for t in range(len(shot.frames))]
+
+    def refined(index: int) -> dict[str, np.ndarray]:
+        picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+        transmission, effect = bound.read(index)
+        union = masks.union(index)
+        union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
+        solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band)
+        parts = _membership(masks.objects(index)) * solid
+        alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
+        confidence = _confidence(canvas, index, alpha)
+        return {"alpha": alpha.numpy(), "solid": parts.numpy(), "confidence": confidence[None].numpy()}
+
+    objects = (len(shot.masks), shot.height, shot.width)
+    shapes = {"alpha": objects, "solid": objects, "confidence": (1, shot.height, shot.width)}
+    entry = yield from frame_by_frame(store, "refine", plates.key, inputs, shapes, refined)
+    return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"))
 
 
 def objects_and_effect(

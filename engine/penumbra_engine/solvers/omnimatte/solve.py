@@ -24,7 +24,15 @@ from penumbra_engine.solvers.omnimatte.register import Registration, register
 from penumbra_engine.solvers.omnimatte.report import warnings
 from penumbra_engine.solvers.omnimatte.write import write_layers
 from penumbra_engine.solvers.plates import decode
-from penumbra_engine.solvers.report import by_frame, deliver_report, frames_to_write, header, manifest, provenance
+from penumbra_engine.solvers.report import (
+    by_frame,
+    deliver_report,
+    frames_to_write,
+    header,
+    manifest,
+    named,
+    provenance,
+)
 
 #: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
 _PARTS = {
@@ -61,7 +69,9 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
     geometry = yield from clock.run("geometry", solve_geometry(shot, plates, masks, registration, flow, store))
-    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, flow, store, geometry))
+    canvas = yield from clock.run(
+        "canvas", build_canvas(shot, plates, masks, registration, flow, store, geometry, job.cold)
+    )
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
     owners = yield from clock.run(
         "fit", fit_ownership(shot, plates, masks, registration, bound, job.quality, job.seed, job.cold, store)
@@ -81,6 +91,9 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
             "moves_on_its_own_px": _own_motion(shot, masks, flow),
         },
         "canvas": {
+            "key": canvas.key,
+            "parent": canvas.parent,
+            "kept": named(shot.frames[index] for index in canvas.kept) if canvas.kept else "",
             "noise": vars(canvas.noise),
             "misfit_sigma": by_frame(shot, canvas.misfit),
             "gains": {

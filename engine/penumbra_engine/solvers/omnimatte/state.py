@@ -33,6 +33,7 @@ def disturbed(
     likely: float,
     sure: np.ndarray | None = None,
     doubt: Tensor | None = None,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
     """Where there is evidence of an effect, H x W bool: certain somewhere, likely all around it. A faint effect is seen
     over many pixels only, a narrow one over few, so both are asked.
@@ -40,7 +41,8 @@ def disturbed(
     picture, background: 3 x H x W. objects: H x W bool, what is no effect. tolerance: H x W, what the background may be
     out of place by in pixels. uneven: relative, what it may be too bright or dark by. likely: standard deviations.
     sure: H x W bool, where the background is not taken from beside an edge of depth: what is found mostly beside one,
-    and far from the objects, is the edge. doubt: 3 x H x W, as of `disturbance`.
+    and far from the objects, is the edge. doubt: 3 x H x W, as of `disturbance`. known: H x W bool, where an effect is
+    certain already.
     """
     apart = torch.from_numpy(~objects)
     # Means over squares that reach into an object would report the object.
@@ -54,16 +56,23 @@ def disturbed(
     near = near / share.clamp(min=0.2)
     certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
     trusted = None if sure is None else sure | dilate(objects, margin(objects.shape[1]))
-    return components_over(((near > likely) | ((wide > likely) & (near > _FELT))).numpy(), certain.numpy(), trusted)
+    seed = certain.numpy() if known is None else certain.numpy() | known
+    return components_over(((near > likely) | ((wide > likely) & (near > _FELT))).numpy(), seed, trusted)
 
 
 def mark(
-    state: np.ndarray, plate: Tensor, background: Tensor, noise: Noise, tolerance: Tensor, uneven: float
+    state: np.ndarray,
+    plate: Tensor,
+    background: Tensor,
+    noise: Noise,
+    tolerance: Tensor,
+    uneven: float,
+    known: np.ndarray | None = None,
 ) -> np.ndarray:
-    """The state of a frame once its background is known. state: H x W uint8; plate, background: 3 x H x W; tolerance
-    and uneven: as of `disturbed`. What is hardly likely is left out as well: there are other frames."""
+    """The state of a frame once its background is known. state: H x W uint8; plate, background: 3 x H x W; tolerance,
+    uneven and known: as of `disturbed`. What is hardly likely is left out as well: there are other frames."""
     objects = state == MASKED
-    found = disturbed(plate, background, objects, noise, tolerance, uneven, FAINT)
+    found = disturbed(plate, background, objects, noise, tolerance, uneven, FAINT, known=known)
     return np.where(objects, MASKED, np.where(found, DISTURBED, CLEAN)).astype(np.uint8)
 
 
