@@ -57,7 +57,7 @@ KNOBS = (
      "The same inputs and seed give the same result.",
      0, (), False, False),
     ("bool", "cold", "cold start",
-     "Start from nothing, not from earlier solves of this shot.",
+     "Start from nothing, not from an earlier solve of it.",
      False, (), False, True),
     ("folder", "folder", "output folder",
      "Results go into v001, v002 and so on of this folder and are never written over. Empty: the folder penumbra "

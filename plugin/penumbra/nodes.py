@@ -157,7 +157,7 @@ _COLOUR = (
 
 _SOLVE = (
     Knob("seed", Kind.INT, "seed", "The same inputs and seed give the same result.", 0, job="seed"),
-    Knob("cold", Kind.BOOL, "cold start", "Start from nothing, not from earlier solves of this shot.", False, job="cold",
+    Knob("cold", Kind.BOOL, "cold start", "Start from nothing, not from an earlier solve of it.", False, job="cold",
          same_line=True),
     Knob("folder", Kind.FOLDER, "output folder",
          "Results go into v001, v002 and so on of this folder and are never written over. Empty: the folder penumbra "
