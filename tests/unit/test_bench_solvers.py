@@ -30,7 +30,9 @@ def pictures(tmp_path: Path) -> Path:
 
 def test_every_solver_has_its_row_and_a_missing_peer_is_said(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solvers, "installed", lambda: False)
-    monkeypatch.setattr(solvers, "_alone", lambda measure, *given: measure(*given))  # starts a process for each
+    monkeypatch.setattr(
+        solvers, "_alone", lambda measure, *given, threads=1: measure(*given)
+    )  # starts a process for each
     alphas, foregrounds = solvers.bench_solvers(pictures, "", lambda line: None)
     assert [row["solver"] for row in alphas.rows] == list(solvers.ALPHA)
     assert all(0 < row["sad"] < 0.1 and row["cpu_seconds"] > 0 for row in alphas.rows)  # type: ignore[operator]
