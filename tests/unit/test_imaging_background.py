@@ -16,6 +16,7 @@ from penumbra_engine.imaging.noise import Noise
 
 NOISE = Noise(read=1e-5, shot=1e-4)
 HEIGHT, WIDTH = 16, 20
+EQUAL = torch.ones(1, HEIGHT, WIDTH)
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def test_median_of_the_valid_ones() -> None:
 
 
 def test_without_a_disturbance_the_rest_is_the_median(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
-    found = undisturbed(samples, valid, NOISE)
+    found = undisturbed(samples, valid, NOISE, EQUAL)
     assert (found == masked_median(samples, valid)).float().mean() > 0.95
     assert (found - clean).abs().mean() < 0.005
 
@@ -57,25 +58,40 @@ def test_the_lit_colour_is_found_where_most_samples_lie_in_shadow(
 ) -> None:
     shaded = clean.expand(20, -1, -1, -1).clone()
     shaded[:12, :, 4:12, 5:15] *= light  # 60 % of the time
-    found = undisturbed(noisy(shaded), valid, NOISE)
+    found = undisturbed(noisy(shaded), valid, NOISE, EQUAL)
     assert (found - clean)[:, 4:12, 5:15].abs().max() < 0.02
     assert (masked_median(noisy(shaded), valid) - clean)[:, 4:12, 5:15].abs().mean() > 0.05  # what a median makes of it
 
 
 def test_a_passing_bright_object_is_not_the_rest(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
     samples[6:8, :, 4:12, 5:15] = 3.0
-    assert (undisturbed(samples, valid, NOISE) - clean)[:, 4:12, 5:15].abs().max() < 0.03
+    assert (undisturbed(samples, valid, NOISE, EQUAL) - clean)[:, 4:12, 5:15].abs().max() < 0.03
+
+
+def test_what_was_seen_far_from_objects_is_believed(clean: Tensor, valid: Tensor) -> None:
+    """A reflection that lies there for a third of the time, in a plate with much noise."""
+    dark, noise = 0.1 * clean, Noise(0.01**2, 0.0)
+    lit = dark.expand(20, -1, -1, -1).clone()
+    lit[:7, :, 4:12, 5:15] += 0.02
+    grain = 0.01 * torch.randn(lit.shape, generator=torch.Generator().manual_seed(1))
+    trust = torch.where(torch.arange(20) < 7, 0.1, 1.0)[:, None, None].expand(-1, HEIGHT, WIDTH)
+
+    def too_bright(trust: Tensor) -> Tensor:
+        return (undisturbed(lit + grain, valid, noise, trust) - dark)[:, 4:12, 5:15].mean()
+
+    assert too_bright(EQUAL) > 0.01
+    assert too_bright(trust) < 0.003
 
 
 def test_invalid_samples_count_for_nothing(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
     samples[:14] = 2.0  # most of them, and they agree
     valid[:14] = False
-    assert (undisturbed(samples, valid, NOISE) - clean).abs().max() < 0.03
+    assert (undisturbed(samples, valid, NOISE, EQUAL) - clean).abs().max() < 0.03
 
 
 def test_never_valid_is_black(samples: Tensor, valid: Tensor) -> None:
     valid[:, 2:5, 3:6] = False
-    found = undisturbed(samples, valid, NOISE)
+    found = undisturbed(samples, valid, NOISE, EQUAL)
     assert not found[:, 2:5, 3:6].any() and found[:, 8:, :].all()
 
 
@@ -90,7 +106,7 @@ def test_neighbours_agree_which_light_is_the_full_one(clean: Tensor) -> None:
     """Half of the frames lie in a shadow, few in each lighter stage of it: each pixel alone goes by its own noise."""
     light = torch.tensor([0.8] * 8 + [0.9] * 3 + [0.95] * 3 + [1.0] * 2)
     samples = noisy(clean * light[:, None, None, None])
-    found = undisturbed(samples, torch.ones(len(light), HEIGHT, WIDTH, dtype=torch.bool), NOISE)
+    found = undisturbed(samples, torch.ones(len(light), HEIGHT, WIDTH, dtype=torch.bool), NOISE, EQUAL)
     assert (found / clean).mean(0).std() < 0.012  # 0.019 where each chooses for itself, 0.007 is the noise
 
 

@@ -24,8 +24,9 @@ def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid.any(0), median, 0.0)
 
 
-def undisturbed(samples: Tensor, valid: Tensor, noise: Noise) -> Tensor:
-    """The colour at which a pixel rests. T x C x H x W and T x H x W bool; C x H x W, 0 where nothing is valid.
+def undisturbed(samples: Tensor, valid: Tensor, noise: Noise, trust: Tensor) -> Tensor:
+    """The colour at which a pixel rests. T x C x H x W and T x H x W bool; C x H x W, 0 where nothing is valid. trust:
+    T x H x W, more than 0: how many samples each counts as when they are put to the vote.
 
     Of all samples, the one that many others agree with within the noise, the brighter preferred: a shadow darkens, and
     a pixel that was lit on some frames is darker on others. Where samples spread by no more than noise this is their
@@ -35,7 +36,7 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise) -> Tensor:
     variance = noise.variance(background)
     disturbed = _disturbed(samples, valid, background, variance)
     # Of a 3 x 3 mean, with room for what resampling correlates.
-    return _at_rest(background, disturbed, samples, valid.float(), background, variance.sqrt() / 2)
+    return _at_rest(background, disturbed, samples, valid.float(), background, variance.sqrt() / 2, valid * trust)
 
 
 def undisturbed_near(
@@ -51,7 +52,7 @@ def undisturbed_near(
     error = (tolerance * slope(median[None])[0]).square() + (MOST_UNEVEN * median).square()
     variance = noise.variance(median)
     disturbed = _disturbed(samples, valid, median, variance + error)
-    return _at_rest(mean, disturbed, samples, weight, median, (variance / 4 + error).sqrt()), disturbed
+    return _at_rest(mean, disturbed, samples, weight, median, (variance / 4 + error).sqrt(), valid.float()), disturbed
 
 
 class Gathered:
@@ -114,13 +115,19 @@ def _disturbed(samples: Tensor, valid: Tensor, centre: Tensor, variance: Tensor)
 
 
 def _at_rest(
-    picture: Tensor, disturbed: Tensor, samples: Tensor, shares: Tensor, median: Tensor, sigma: Tensor
+    picture: Tensor,
+    disturbed: Tensor,
+    samples: Tensor,
+    shares: Tensor,
+    median: Tensor,
+    sigma: Tensor,
+    voices: Tensor,
 ) -> Tensor:
     """The picture, C x H x W, with the colour at rest where it is disturbed, H x W bool.
 
-    shares T x H x W, 0 for no sample; sigma C x H x W, the deviation of a sample's 3 x 3 mean. Which frame to go by is
-    put to the vote of a pixel's neighbours: light changes smoothly, and where no colour has many samples the choice of
-    each pixel alone is that of its noise.
+    shares, voices: T x H x W, what a sample counts for in the mean and in the vote, 0 for no sample. sigma: C x H x W,
+    the deviation of a sample's 3 x 3 mean. Which frame to go by is put to the vote of a pixel's neighbours: light
+    changes smoothly, and where no colour has many samples the choice of each pixel alone is that of its noise.
     """
     if not disturbed.any():
         return picture
@@ -130,7 +137,7 @@ def _at_rest(
     # In pieces: the agreement of every sample with every other takes T x T numbers a pixel.
     pieces = [place.T for place in disturbed.nonzero().split(1 << 14)]
     for y, x in pieces:
-        votes[:, y, x] = _votes(smooth[:, :, y, x], valid[:, y, x], sigma[:, y, x], chosen)
+        votes[:, y, x] = _votes(smooth[:, :, y, x], voices[:, y, x], sigma[:, y, x], chosen)
     votes = torch.where(valid[chosen], box(votes[None], _VOTERS)[0], -1.0)
     centre = chosen[votes.argmax(0)]
     picture = picture.clone()
@@ -141,15 +148,15 @@ def _at_rest(
     return picture
 
 
-def _votes(smooth: Tensor, valid: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-    """For the chosen frames, how many others agree with each, the brighter preferred. T x C x N, T x N bool, C x N;
+def _votes(smooth: Tensor, voices: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
+    """For the chosen frames, how many others agree with each, the brighter preferred. T x C x N, T x N, C x N;
     K x N."""
-    count = len(smooth)
+    count, valid = len(smooth), voices > 0
     brightness = torch.where(valid, smooth.mean(1), -torch.inf)
     rank = brightness.argsort(0).argsort(0).float()
     rank = (rank - (count - valid.sum(0))).clamp(min=0) / valid.sum(0).clamp(min=1)
     scaled = (smooth / sigma)[chosen]
-    agreement = torch.stack([_agreement(scaled - candidate, valid[chosen]).sum(0) for candidate in scaled])
+    agreement = torch.stack([_agreement(scaled - candidate, voices[chosen]).sum(0) for candidate in scaled])
     return agreement.sqrt() * (1 + 6 * rank[chosen].square()) * valid[chosen]
 
 
@@ -166,9 +173,9 @@ def _colour(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sig
     return torch.where(valid.any(0), colour, median)
 
 
-def _agreement(difference: Tensor, valid: Tensor) -> Tensor:
+def _agreement(difference: Tensor, voices: Tensor) -> Tensor:
     # No smaller than that: denormal numbers are slow.
-    return torch.exp(-(difference.square().sum(1) / _KERNEL).clamp(max=60)) * valid
+    return torch.exp(-(difference.square().sum(1) / _KERNEL).clamp(max=60)) * voices
 
 
 def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:

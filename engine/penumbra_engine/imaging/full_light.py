@@ -3,7 +3,6 @@
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.disturbance import LEAST_UNEVEN
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 
@@ -11,7 +10,7 @@ _RADIUS = 2  # px that light is compared over
 _DEEPEST = 1.2  # logarithm of a change of light: beyond it a sample shows something else
 _SCALED = 3.0  # times the noise: what a gain may leave of a difference
 _SHOWN = 0.3  # of the square: what has to be seen of it
-_ALLOWANCE = 0.25  # of a light's own deviation: what is taken off the brightest, which noise makes too bright
+_CHANCE = 1.5  # standard deviations of noise: the brightest of some frames of one light lies above it by so much
 _TYPICAL = 0.05  # logarithm: what a change of the whole frame's light is less than
 _AT_REST = 0.01  # logarithm: no change of light
 _AT_TIMES, _MOSTLY = 0.4, 0.6  # of the frames: at rest on less than the first it has no rest, on the second it has
@@ -23,7 +22,7 @@ class FullLight:
     A soft shadow that never quite leaves is in the mean of a pixel's samples, and in the most frequent of them; over a
     few pixels together the noise is small enough to tell which frame is hardly shadowed. Only a gain counts: a
     reflection brightens too, but it brings another texture, which no gain explains. Nor does light count that an object
-    throws for a while on what is at rest in most frames. What noise alone makes of the brightest is taken off.
+    throws for a while on what is at rest in most frames. What noise alone may make of a light counts for nothing.
     """
 
     def __init__(self, background: Tensor, noise: Noise) -> None:
@@ -45,11 +44,11 @@ class FullLight:
         if not alike.any():
             return
         count = (2 * _RADIUS + 1) ** 2 * len(picture)
-        error = (left.clamp(min=1) / (count * total).clamp(min=1) + LEAST_UNEVEN**2).sqrt()
+        noisy = (left.clamp(min=1) / (count * total).clamp(min=1)).sqrt()
         light = light - light[alike].median()
-        surely = light - _ALLOWANCE * error
+        surely = light * (light / (_CHANCE * noisy) - 1).clamp(0, 1)
         self._brightest = torch.where(scaled, torch.maximum(self._brightest, surely), self._brightest)
-        self._rests += seen & (light.abs() < _AT_REST)
+        self._rests += seen & (light.abs() < (_AT_REST**2 + noisy.square()).sqrt())
         self._times += seen
 
     def gain(self) -> Tensor:

@@ -13,6 +13,7 @@ from penumbra_engine.imaging.background import REACH, Gathered, least_doubt, mea
 from penumbra_engine.imaging.camera_blur import CameraBlur, View
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
+from penumbra_engine.imaging.morphology import distance_outside
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
@@ -28,6 +29,7 @@ from penumbra_engine.solvers.steps import Steps
 
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
+_NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
 _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
@@ -46,6 +48,7 @@ class Flat:
     noise: Noise
     state: Stack
     tolerances: Stack
+    trust: Stack
     background: Stack
     blur: CameraBlur
 
@@ -115,6 +118,7 @@ class Flat:
     def _build(self) -> Steps[None]:
         """The canvas in the area, and the state of the frames there."""
         samples = yield from self._samples()
+        self._measure_trust()
         yield from self._estimate(samples, first=True)
         for _ in range(_PASSES - 1):
             yield from self._find_effects()
@@ -202,6 +206,14 @@ class Flat:
             tolerance = torch.nan_to_num(torch.where(median.isnan(), typical, median)).clamp(_LEAST_TOLERANCE, 2)
             self.tolerances[index] = tolerance[None].numpy()
 
+    def _measure_trust(self) -> None:
+        """How far what a frame shows is to be trusted to be the background, of 255: effects lie where objects are."""
+        self.trust = self.entry.create_stack("trust", (self.count, 1, self.height, self.width), np.uint8)
+        for index in range(self.count):
+            distance = np.minimum(distance_outside(self.masks.union(index)), self.width)
+            trust = np.square(distance / (distance + _NEARBY * self.width))
+            self.trust[index] = np.ceil(255 * trust)[None].astype(np.uint8)
+
     def _tolerance(self, index: int) -> Tensor:
         coarse = torch.from_numpy(self.tolerances[index])[None]
         return F.interpolate(coarse, (self.height, self.width), mode="bilinear", align_corners=False)[0, 0]
@@ -238,7 +250,7 @@ class Flat:
             picture, state = self._band(samples, band)
             kept = pixels(held, band)
             if first:
-                estimate = undisturbed(picture, state != MASKED, self.noise)
+                estimate = undisturbed(picture, state != MASKED, self.noise, self._rows(self.trust, band) / 255)
             else:
                 estimate = mean_of_clean(picture, state == CLEAN, self.canvas[:, *pixels(band)])
             self.canvas[:, *pixels(held)] = estimate[:, *kept]
@@ -251,25 +263,26 @@ class Flat:
 
     def _band(self, samples: Stack, band: Window) -> tuple[Tensor, Tensor]:
         """The samples of a part of the canvas, T x 3 x h x w, and their states, T x h x w uint8."""
+        state = self._rows(self.state, band)
         if self.static:
-            rows, columns = pixels(band)
-            picture = torch.from_numpy(samples.rows(band.y, band.bottom)[..., columns])
-            state = torch.from_numpy(self.state.rows(band.y, band.bottom)[:, 0, :, columns])
+            picture = torch.from_numpy(samples.rows(band.y, band.bottom)[..., pixels(band)[1]])
         else:
             rows, columns = pixels(band, self._around())
             sampled = torch.from_numpy(samples.rows(rows.start, rows.stop)[..., columns])
-            picture, state = sampled[:, :3], torch.where(sampled[:, 3] > 0.5, self._state_on(band), MASKED)
+            picture, state = sampled[:, :3], torch.where(sampled[:, 3] > 0.5, state, MASKED)
         return picture / torch.from_numpy(self.gains / self.sampled).float()[:, :, None, None], state
 
-    def _state_on(self, band: Window) -> Tensor:
-        """The state of a moving camera's samples of a part of the canvas, T x h x w uint8."""
+    def _rows(self, of: Stack, band: Window) -> Tensor:
+        """What a stack over the frames, T x 1 x H x W, tells of the samples of a part of the canvas, T x h x w."""
+        if self.static:
+            return torch.from_numpy(of.rows(band.y, band.bottom)[:, 0, :, pixels(band)[1]])
         points = pixel_grid(self.canvas_height, self.canvas_width)[pixels(band)]
-        states = []
+        told = []
         for index in range(self.count):
             x, y = self._in_frame(index, points).round().long().unbind(-1)
-            state = torch.from_numpy(self.state[index][0])
-            states.append(state[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
-        return torch.stack(states)
+            frame = torch.from_numpy(of[index][0])
+            told.append(frame[y.clamp(0, self.height - 1), x.clamp(0, self.width - 1)])
+        return torch.stack(told)
 
     def _lift(self) -> Steps[None]:
         """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
