@@ -12,6 +12,8 @@ from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.trimap.alpha import _at_most_whole
 from penumbra_engine.solvers.trimap.propagate import _fused, propagate
+from penumbra_engine.solvers.trimap.regions import depth
+from penumbra_engine.solvers.trimap.tracking import track
 
 HEIGHT, WIDTH, STEP = 24, 64, 3
 
@@ -131,29 +133,67 @@ def test_the_rough_masks_leave_no_trail_down_to_the_keyframe(tmp_path: Path, key
         assert found[index][~box].mean() < 0.01, index
 
 
-def told(values: list[list[float]]) -> np.ndarray:
+def told(values: list[list[float]] | list[float]) -> np.ndarray:
     """Planes of one value each but for a border of nothing, so that every trimap has a background."""
     planes = np.zeros((*np.shape(values), 20, 20), np.float32)
     planes[..., 4:-4, 4:-4] = np.array(values)[..., None, None]
     return planes
 
 
-def middle(found: list[tuple[np.ndarray, np.ndarray]]) -> list[float]:
-    return [float(trimap[10, 10]) for trimap, _ in found]
+def fused(brought: list[list[float]], evidence: list[float], tracked: list[float], depth: float = 2) -> list[float]:
+    """What the middle of a frame is in each object's trimap."""
+    planes = told(tracked)
+    planes[-1] = 1 - planes[:-1].sum(0)
+    depths = [depth] * (len(tracked) - 1)
+    return [float(of[10, 10]) for of, _ in _fused(told(brought), told(evidence), planes, depths)]
+
+
+UNLIKE_ANY_KEYFRAME = [0.1, 0.2, 0.1, 1.0]
+EXPLAINED = [0.1, 0.2, 0.1, 0.0]
 
 
 def test_what_motion_brings_and_no_background_explains_is_the_object_however_it_looks() -> None:
-    brought, unlike_any_keyframe = told([[0.9, 0.9, 0.01]]), told([0.1, 0.2, 0.1, 1.0])
-    assert middle(_fused(brought, unlike_any_keyframe)) == [1]
-    assert middle(_fused(brought, told([0.1, 0.2, 0.1, 0.0]))) == [0], "the background explains it"
-    assert middle(_fused(told([[0.0, 0.0, 0.01]]), unlike_any_keyframe)) == [0], "another thing that moves there"
+    assert fused([[0.9, 0.9, 0.01]], UNLIKE_ANY_KEYFRAME, [0.5, 0.5]) == [1]
+    assert fused([[0.9, 0.9, 0.01]], EXPLAINED, [0.5, 0.5]) == [0], "the background explains it"
+    assert fused([[0.0, 0.0, 0.01]], UNLIKE_ANY_KEYFRAME, [0.0, 1.0]) == [0], "another thing that moves there"
 
 
-def test_motion_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
-    alike = told([0.5, 0.9, 0.7, 0.5, 0.9, 0.7, 1.0])
-    assert middle(_fused(told([[0.9, 0.95, 0.01], [0.0, 0.0, 0.01]]), alike)) == [1, 0]
-    assert middle(_fused(told([[0.0, 0.0, 0.01], [0.9, 0.95, 0.01]]), alike)) == [0, 1]
-    assert middle(_fused(told([[0.5, 0.5, 0.01], [0.5, 0.5, 0.01]]), alike)) == [0.5, 0.5]
+def test_what_is_tracked_is_sure_as_far_inside_as_in_the_keyframes() -> None:
+    lost = [[0.0, 0.0, 0.01]]
+    assert fused(lost, [0.1, 0.9, 0.1, 1.0], [0.95, 0.05], depth=8) == [1]
+    assert fused(lost, [0.1, 0.9, 0.1, 1.0], [0.95, 0.05], depth=30) == [0.5], "hair as deep as that"
+
+
+def test_tracking_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
+    nothing, alike = [[0.0, 0.0, 0.01]] * 2, [0.5, 0.9, 0.7, 0.5, 0.9, 0.7, 1.0]
+    assert fused(nothing, alike, [0.95, 0.04, 0.01]) == [1, 0]
+    assert fused(nothing, alike, [0.04, 0.95, 0.01]) == [0, 1]
+    assert fused(nothing, alike, [0.5, 0.49, 0.01]) == [0.5, 0.5]
+
+
+def tracked(folder: Path, likely: np.ndarray, trust: float) -> np.ndarray:
+    """Of classes C that look as they do (T x C) wherever the box is, what its middle is by tracking; T x C."""
+    store = Store(folder)
+    motion = moving(store, np.full((5, HEIGHT, WIDTH), trust, np.float32))
+    into = store.entry("tracked").create_stack("tracked", (5, likely.shape[1], HEIGHT, WIDTH))
+    boxes = np.stack([trimap(index) > 0 for index in range(5)])
+    alike = np.full(likely.shape[1], 1.0)
+    for _ in track(lambda at: np.where(boxes[at], likely[at][:, None, None], alike[:, None, None]), motion, into):
+        pass
+    assert np.allclose(np.stack([into[index].sum(0) for index in range(5)]), 1, atol=1e-5)
+    return np.stack([into[index][:, 12, 17 + STEP * index] for index in range(5)])
+
+
+def test_a_part_that_looks_like_another_on_a_frame_is_remembered_from_those_around_it(tmp_path: Path) -> None:
+    looks = np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7], [0.9, 0.1], [0.9, 0.1]])
+    assert (tracked(tmp_path / "a", looks, trust=1)[:, 0] > 0.8).all()
+    alone = tracked(tmp_path / "b", looks, trust=0)
+    assert np.allclose(alone, looks, atol=1e-5), "without motion a frame speaks for itself"
+
+
+def test_the_middle_of_a_band_is_half_of_its_depth() -> None:
+    assert depth([trimap(0)]) == 4, "three grey pixels, and the first white one is four from the black"
+    assert depth([np.where(trimap(0) > 0, 0.5, 0).astype(np.float32)]) == np.inf, "smoke is sure nowhere"
 
 
 def test_objects_hide_no_more_than_all_of_what_is_behind() -> None:

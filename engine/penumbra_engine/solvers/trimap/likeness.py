@@ -21,9 +21,10 @@ from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, Keyed, 
 from penumbra_engine.solvers.trimap.regions import regions
 from penumbra_engine.training.composites import random_view, resampled
 from penumbra_engine.training.loop import Schedule, train
+from penumbra_engine.training.muon import Muon
 
 _STEPS = {"draft": 120, "standard": 240, "final": 700}
-_LEARNING_RATE = 3e-3
+_LEARNING_RATE = 5e-3
 _SIDE, _BATCH = 112, 4  # px and number of the views
 _COMPOSED = 0.5  # of the views, where there are composites
 _ON_OBJECT = 0.7  # of the views; the rest look anywhere
@@ -80,7 +81,8 @@ def learn_likeness(
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 network = SmallMatte(3 * len(keyframes.names), (16, 24, 40, 64), CHANNELS + 1)
-            training = train(network, lambda r: views.loss(network, r), Schedule(steps, _LEARNING_RATE, seed), entry)
+            schedule = Schedule(steps, _LEARNING_RATE, seed, Muon)
+            training = train(network, lambda r: views.loss(network, r), schedule, entry)
             loss = yield from _counted(training, NUMBER, total)
             views.settle(network)
             stack = entry.create_stack("evidence", (len(shot.frames), 3 * len(keyframes.names) + 1, *views.size))

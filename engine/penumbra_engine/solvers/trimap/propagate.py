@@ -1,23 +1,27 @@
 """Propagate: from the keyframes to a trimap of every frame, by motion, by likeness, or by both."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.morphology import components_over, dilate
+from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.solvers.trimap.likeness import Likeness
-from penumbra_engine.solvers.trimap.regions import regions
+from penumbra_engine.solvers.trimap.regions import depth, regions
+from penumbra_engine.solvers.trimap.tracking import track
 
 _SURE, _PART = 0.7, 0.8  # probability of the foreground; of its surest pixel
 _PERHAPS = 0.5  # probability that a pixel is not surely something else
 _TRUSTED = 0.02  # less trust than that says nothing
-_LOST = 0.1  # of an object that motion brings nowhere near
+_THERE = 0.6  # probability that a pixel is of an object and no background explains it
+_EDGE = 0.5  # of the depth of a band: there its edge is
+_UNLIKE, _UNSEEN, _OUTSIDE = 0.02, 0.1, 1e-3  # least likelihood of an object, of the background, of what keyframes deny
 _PARTLY = 0.3  # of a pixel: from there on it may be the object's
 _SPECK = 0.0004  # of the picture: a part of the unknown region that touches no foreground and is smaller is none
 
@@ -51,18 +55,23 @@ def propagate(
             trimaps = entry.create_stack("trimaps", (count, names, *size))
             confidence = entry.create_stack("confidence", (count, names, *size))
             carried = entry.create_stack("carried", (count, 3 * names, *size))
+            tracked = entry.create_stack("tracked", (count, names + 1, *size))
             if motion:
                 yield from _carry_all(keyframes, motion, carried)
+            if likeness:
+                for done, _ in enumerate(track(lambda at: _likely(likeness, keyframes, at, size), motion, tracked)):
+                    yield count + done // 2, 3 * count
+            depths = [depth(keyframes.matte(name, at) for at in keyframes.frames(name)) for name in keyframes.names]
             doubt = np.zeros(count)
             for index in range(count):
                 brought = carried[index].reshape(names, 3, *size)
-                found = _apart(_fused(brought, likeness.evidence[index] if likeness else None))
+                found = _apart(_fused(brought, likeness.evidence[index] if likeness else None, tracked[index], depths))
                 for k, name in enumerate(keyframes.names):
                     if (name, index) in keyframes.of:
                         found[k] = regions(keyframes.matte(name, index)), np.ones(size, np.float32)
                 trimaps[index], confidence[index] = (np.stack(planes) for planes in zip(*found, strict=True))
                 doubt[index] = (1 - confidence[index]).mean()
-                yield count + index, 2 * count
+                yield 2 * count + index, 3 * count
             entry.save("doubt", doubt=doubt)
             entry.finish()
         return Trimaps(entry.key, entry.stack("trimaps"), entry.stack("confidence"), entry.load("doubt")["doubt"])
@@ -77,20 +86,46 @@ def _carry_all(keyframes: Keyframes, motion: Motion, carried: Stack) -> Steps[No
         keyed = {index: np.stack([of == 1, of > 0]).astype(np.float32) for index, of in found.items()}
         for _ in motion.bring(keyed, carried, 3 * k):
             done += 1
-            yield done // (2 * len(keyframes.names)), 2 * count
+            yield done // (2 * len(keyframes.names)), 3 * count
 
 
-def _fused(brought: np.ndarray, evidence: np.ndarray | None) -> list[tuple[np.ndarray, np.ndarray]]:
+def _likely(likeness: Likeness, keyframes: Keyframes, index: int, size: tuple[int, int]) -> np.ndarray:
+    """How well each object, and last the background, explains each pixel of a frame: names + 1 x H x W. Keyframes deny
+    what they don't show."""
+    near, far, alpha, foreign = _seen(likeness.evidence[index], size)
+    some = np.maximum(far.max(0), foreign)
+    looks = np.maximum((near + far + alpha) / 3, _UNLIKE)
+    objects = np.maximum(some * looks / looks.sum(0), _UNLIKE)
+    said = np.concatenate([objects, np.maximum(1 - some, _UNSEEN)[None]])
+    for k, name in enumerate(keyframes.names):
+        if (name, index) in keyframes.of:
+            keyed = regions(keyframes.matte(name, index))
+            said[k] *= np.where(keyed == 0, _OUTSIDE, 1)
+            others = np.arange(len(said)) != k
+            said[others] *= np.where(keyed == 1, _OUTSIDE, 1)
+    return said
+
+
+def _seen(evidence: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """The evidence of a frame at its full size (height, width): surely each object, not surely something else, and
+    alpha, names x H x W each; and how surely no background explains a pixel, H x W."""
+    full = np.stack([cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in evidence])
+    return full[:-1:3], full[1:-1:3], full[2:-1:3], full[-1]
+
+
+def _fused(
+    brought: np.ndarray, evidence: np.ndarray | None, tracked: np.ndarray, depths: Sequence[float]
+) -> list[tuple[np.ndarray, np.ndarray]]:
     """Of each object the trimap of one frame and how sure it is, H x W both.
 
     brought: names x 3 x H x W, what motion brings: foreground, all but the background, trust. evidence: what the
-    likeness says, 3 names + 1 x h x w. Motion counts by its trust, likeness by how far from undecided it is. Where
+    likeness says, 3 names + 1 x h x w. tracked: names + 1 x H x W, what each pixel is by all frames. depths: how far
+    inside its edge each object is sure. Motion counts by its trust, likeness by how far from undecided it is. Where
     nothing speaks, the region is unknown.
     """
     inner, outer, trust = brought[:, 0], brought[:, 1], brought[:, 2]
     if evidence is not None:
-        seen = np.stack([cv2.resize(plane, inner.shape[:0:-1], interpolation=cv2.INTER_LINEAR) for plane in evidence])
-        near, far = _of_each(seen[:-1:3], seen[1:-1:3], seen[-1], inner, outer)
+        near, far = _of_each(evidence, tracked, depths, inner, outer)
         decided = np.abs(near + far - 1)  # 1 where it is surely the one or the other
         weight = 0.1 + decided
         total = weight + trust**2
@@ -107,20 +142,23 @@ def _apart(found: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray,
 
 
 def _of_each(
-    near: np.ndarray, far: np.ndarray, foreign: np.ndarray, inner: np.ndarray, outer: np.ndarray
+    evidence: np.ndarray, tracked: np.ndarray, depths: Sequence[float], inner: np.ndarray, outer: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What is surely each object, and what is not surely something else, names x H x W both.
+    """What is surely each object, and what is not surely something else, names x H x W both; arguments as `_fused`'s.
 
-    near, far: the same as the network says it. foreign: H x W in [0, 1], how surely no background explains a pixel.
-    inner, outer: as motion brings it. Where motion brings an object and no background is, an object is, whether it
-    looks like a keyframe or not. Whose a pixel is, motion and looks say together: crossing objects share colours, and
-    behind each other none is brought along whole.
+    Where motion or tracking brings an object and no background is, an object is, whether it looks like a keyframe or
+    not. What is tracked ends at the object's edge, which lies in the middle of a band: as far inside as the keyframes'
+    bands are from there, it is sure. Whose a pixel is, tracking says: crossing objects share colours, and behind each
+    other none is brought along whole.
     """
+    near, far, _, foreign = _seen(evidence, inner.shape[1:])
+    there = tracked[:-1].sum(0)
+    share = tracked[:-1] / np.maximum(there, 1e-6)
+    solid = foreign * there > _THERE
+    within = there * np.stack([erode(solid, _EDGE * inside) for inside in depths])
     some_near = np.maximum(near.max(0), foreign * inner.max(0))
     some_far = np.maximum(far.max(0), foreign * np.minimum(1, 2 * outer.max(0)))
-    whose = (near + far) * (inner + outer + _LOST)
-    share = whose / np.maximum(whose.sum(0), 1e-6)
-    return some_near * share, some_far * np.minimum(1, share / _PARTLY)
+    return np.maximum(some_near, within) * share, some_far * np.minimum(1, share / _PARTLY)
 
 
 def _trimap(inner: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,8 +1,10 @@
 """Regions: what a keyframe says of each pixel: surely the object, surely not, or unknown."""
 
+from collections.abc import Iterable
+
 import numpy as np
 
-from penumbra_engine.imaging.morphology import dilate, erode
+from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
 
 _BLACK, _WHITE = 0.1, 0.9  # of a trimap: a grey kept in 8 bits is no exact half
 _GREY = 0.15  # how far the grey of a trimap may lie from a half
@@ -22,6 +24,18 @@ def regions(keyframe: np.ndarray) -> np.ndarray:
     else:
         foreground, background = erode(keyframe >= _SOLID, _BAND), ~dilate(keyframe > _CLEAR, _BAND)
     return np.where(foreground, 1, np.where(background, 0, 0.5)).astype(np.float32)
+
+
+def depth(keyframes: Iterable[np.ndarray]) -> float:
+    """How far inside the background's border an object of some keyframes is sure, px: the median of where its
+    foreground ends. Infinite where none has both."""
+    depths = []
+    for keyframe in keyframes:
+        found = regions(keyframe)
+        rim = (found == 1) & dilate(found < 1, 1)
+        depths.append(distance_outside(found == 0)[rim])
+    every = np.concatenate(depths)
+    return float(np.median(every)) if len(every) else float("inf")
 
 
 def wrong(keyframe: np.ndarray) -> str:
