@@ -219,6 +219,17 @@ def test_write_options_redo_only_the_write(solved: Solved, tmp_path: Path) -> No
         assert file.channels()["R"].pixels.dtype == np.float32
 
 
+def test_files_that_are_copied_are_those_that_would_be_written(solved: Solved, tmp_path: Path) -> None:
+    job = OmnimatteJob(**{**vars(solved.job), "out": str(tmp_path)})
+    copied, written = {}, {}
+    for files in (copied, written):
+        report = json.loads(Path(solve(job, solved.cache).report).read_text())
+        files.update({path: path.read_bytes() for path in tmp_path.rglob("*.exr")} | report["recomposition"])
+        for note in (solved.cache / "lineage").glob("files-*.json"):
+            note.unlink()
+    assert copied == written
+
+
 @pytest.mark.slow
 def test_a_changed_mask_redoes_neither_registration_nor_flow(solved: Solved, tmp_path: Path) -> None:
     folder = Path(solved.job.plate).parent

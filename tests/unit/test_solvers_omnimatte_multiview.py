@@ -72,6 +72,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
         except StopIteration as end:
             return end.value, np.stack(backgrounds), np.stack(touched)
 
+
 PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 

@@ -25,7 +25,7 @@ PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 class Pan:
     """A disc with a shadow that crosses a wall, and one that stands there and is gone in the end, before a camera that
-    stands or pans."""
+    stands or pans, in a light that drifts."""
 
     def __init__(self, folder: Path, camera: str) -> None:
         random = np.random.default_rng(2)
@@ -51,7 +51,7 @@ class Pan:
                 if index >= GONE:
                     standing[:] = False
                 picture = np.where(crossing | standing, 0.9, picture) + 0.005 * random.standard_normal(picture.shape)
-                self.plate[index] = picture.astype(np.float32)
+                self.plate[index] = (1 + 0.01 * (index - GONE)) * picture.astype(np.float32)
                 self.flow[index] = np.stack([0 * y, 0 * y, 1 + 0 * y]).astype(np.float32)
                 self.objects.append(crossing | standing)
 

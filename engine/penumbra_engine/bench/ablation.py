@@ -169,6 +169,7 @@ def _true_canvas(true: TrueShot, canvas: Canvas, store: Store) -> Canvas:
             canvas,
             key=entry.key,
             _frames=(),
+            _pictures=(),
             gains=np.ones_like(canvas.gains),
             misfit=np.ones_like(canvas.misfit),
             _background=entry.stack("background"),

@@ -25,11 +25,12 @@ class Destination:
 
 
 class Delivery:
-    """Writes the files of one frame."""
+    """Writes the files of one frame; files: those that are written."""
 
     def __init__(self, shot: Shot, to: Destination, frame: int) -> None:
         self.shot, self.to, self.frame = shot, to, frame
         self.metadata = {**shot.header(frame), **to.metadata}
+        self.files: list[Path] = []
 
     def write(
         self,
@@ -63,4 +64,6 @@ class Delivery:
         folder = self.to.out / name
         folder.mkdir(parents=True, exist_ok=True)
         wide = self.to.float32 or float32 or beyond
-        write_picture(folder / f"{name}.{self.frame:04d}.exr", picture, float32=wide)
+        path = folder / f"{name}.{self.frame:04d}.exr"
+        write_picture(path, picture, float32=wide)
+        self.files.append(path)

@@ -46,6 +46,7 @@ class Canvas:
     _doubt: Stack | None = field(default=None, kw_only=True)
     parent: str = field(default="", kw_only=True)
     _frames: tuple[str, ...] = field(default=(), kw_only=True)
+    _pictures: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     def still(self) -> bool:
@@ -56,6 +57,10 @@ class Canvas:
         """A key of what is known of a frame: while that is the same, so is all that is made of it. It holds the key of
         the canvas for which that was found."""
         return f"{self._frames[index] if self._frames else self.key}:{index}"
+
+    def picture(self, index: int) -> str:
+        """A key of the background of a frame, to the last digit."""
+        return f"{self._pictures[index] if self._pictures else self.key}:{index}"
 
     @property
     def kept(self) -> list[int]:
@@ -142,4 +147,5 @@ def _read(entry: Entry) -> Canvas:
         _doubt=entry.stack("doubt") if entry.has("doubt") else None,
         parent=meta.get("parent", ""),
         _frames=tuple(meta.get("frames", ())),
+        _pictures=tuple(meta.get("pictures", ())),
     )

@@ -1,6 +1,6 @@
 """Flat: one background under all frames of a camera that stands or turns, and for each frame its own made of it."""
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
 _NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
-_NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
+NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
@@ -75,6 +75,8 @@ class Flat:
         self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
         self.light = torch.ones(self.height, self.width)  # what brings a static camera's canvas to full light
         self.unevens: list[float] = []  # what was measured for each search for effects
+        self.exposures: list[np.ndarray] = []  # the gains that each began with
+        self.brightened: list[np.ndarray] = []  # what each multiplied the canvas by in the end, R, G and B
         self.total = self.count * (2 * _PASSES + (5 if self.static else 4))
         self.done = 0
 
@@ -93,25 +95,23 @@ class Flat:
         misfit = yield from self._find_effects(last=True)
         yield from self._write()
         uneven = measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)
-        self.finish(misfit, uneven, [self.entry.key] * self.count, [], "")
+        own = [self.entry.key] * self.count
+        self.finish(misfit, {"uneven": uneven, "frames": own, "pictures": own, "changed": [], "parent": ""})
 
-    def finish(
-        self, misfit: np.ndarray, uneven: float, frames: Sequence[str], changed: Sequence[int], parent: str
-    ) -> None:
-        """Complete the entry. frames: the key of the build that each frame is of. changed: those whose masks are no
-        more what they were in the last build of the whole; parent: the build that this one started from, "" for none.
-        """
+    def finish(self, misfit: np.ndarray, said: dict[str, Any]) -> None:
+        """Complete the entry, and say in its meta: uneven, as of Canvas; frames, pictures: the key of the build that is
+        the last to tell anything new of each frame, and to give it another background; changed: the frames whose masks
+        are no more what they were in the last build of the whole; parent: the build that this one started from, "" for
+        none."""
         self.entry.save("frames", gains=self.gains, misfit=misfit)
+        self.entry.save("passes", exposures=np.stack(self.exposures), brightened=np.stack(self.brightened))
         self.entry.save("canvas", canvas=self.canvas.numpy(), times=self.times.numpy(), light=self.light.numpy())
         self.entry.finish(
             {
+                **said,
                 "noise": vars(self.noise),
-                "uneven": uneven,
                 "unevens": self.unevens,
                 "shutter": 0.0 if self.static else self.blur.shutter,
-                "frames": list(frames),
-                "changed": list(changed),
-                "parent": parent,
             }
         )
 
@@ -299,6 +299,7 @@ class Flat:
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
         uneven = measure_unevenness(self.count, self._plate, self._from_canvas, self._clean, self.noise)
         self.unevens.append(uneven)
+        self.exposures.append(self.gains)
         for index in range(self.count):
             plate, background = self._plate(index), self._from_canvas(index)
             state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index), uneven)
@@ -309,11 +310,16 @@ class Flat:
                 lit = plate[:, chosen] / background[:, chosen].clamp(min=1e-4)
                 gains[index] = lit.median(1).values.numpy()
             yield self._tick()
-        if not last and np.abs(gains - 1).max() > _FELT:
-            typical = np.median(gains, axis=0)
-            self.gains = self.gains * gains / typical
-            self.canvas *= torch.from_numpy(typical).float()[:, None, None]
+        follow = not last and np.abs(gains - 1).max() > _FELT
+        self.brightened.append(np.median(gains, axis=0) if follow else np.ones(3))
+        if follow:
+            self.gains = self.gains * gains / self.brightened[-1]
+            self._brighten(self.brightened[-1])
         return misfit
+
+    def _brighten(self, by: np.ndarray) -> None:
+        """Multiply R, G and B of the canvas."""
+        self.canvas = self.canvas * torch.from_numpy(by).float()[:, None, None]
 
     def _write(self) -> Steps[None]:
         count = 1 if self.static else self.count
@@ -324,7 +330,7 @@ class Flat:
             yield self._tick()
             return
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
-        yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
+        yield from (self._tick() for _ in self.blur.measure(self._compared, NEAR))
         doubts = self.entry.create_stack("doubt", (count, 3, self.height, self.width))
         for index in range(self.count):
             background, doubt = self._from_neighbours(index, self.frame)
@@ -368,7 +374,7 @@ class Flat:
         sees it. And the doubt of it."""
         canvas = self._from_canvas(index, part)
         near = Gathered(3, part.height, part.width)
-        for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
+        for other in range(max(0, index - NEAR), min(self.count, index + NEAR + 1)):
             if other == index:
                 continue
             picture, clean = self.blur.seen(index, other, self._through(other, part))

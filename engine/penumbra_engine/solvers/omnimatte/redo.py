@@ -8,21 +8,20 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.camera_blur import CameraBlur
-from penumbra_engine.imaging.disturbance import disturbance
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.omnimatte.flat import Flat, grown, pixels
+from penumbra_engine.solvers.omnimatte.flat import NEAR, Flat, grown, pixels
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, mark, misfit_of
+from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, LIKELY, MASKED, disturbed, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _MOST = 0.25  # of the frames: with more masks changed than that, what was measured of the whole shot is measured again
 _HALO = 12  # px: what is near a pixel decides about it
-_FELT = 1.0  # standard deviations of what the search for effects sees: a background that moved by less is kept
 
 
 class Redo(Flat):
@@ -48,12 +47,14 @@ class Redo(Flat):
         self.earlier = earlier
         self.meta, known, texture = earlier.meta, earlier.load("frames"), earlier.load("canvas")
         self.noise, self.unevens = Noise(**self.meta["noise"]), self.meta["unevens"]
-        self.gains = self.sampled = known["gains"]
-        self.misfit = known["misfit"]
+        self.gains, self.misfit = known["gains"], known["misfit"]
+        passes = earlier.load("passes")
+        self.exposures, self.brightened = list(passes["exposures"]), list(passes["brightened"])
         self.canvas, self.times, self.light = (torch.from_numpy(texture[name]) for name in ("canvas", "times", "light"))
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height), self.meta["shutter"])
         self.before = earlier.stack("state")
         self.changes = dict(self._changes())
+        self.reached = torch.zeros(self.canvas_height, self.canvas_width, dtype=torch.bool)
 
     @property
     def changed(self) -> list[int]:
@@ -68,63 +69,77 @@ class Redo(Flat):
         names = ("state", "tolerance", "background", "seen", *(() if self.static else ("doubt",)))
         self.copies = {name: self.entry.copy_stack(name, self.earlier) for name in names}
         self.state, self.tolerances = self.copies["state"], self.copies["tolerance"]
-        frames = self.meta["frames"]
+        self.frames, self.pictures = self.meta["frames"], self.meta["pictures"]
         for index in self.changes:
-            frames[index] = self.entry.key
-        for area in _apart(self._area(index, part) for index, part in self.changes.items()):
+            self.frames[index] = self.entry.key
+        for area in _apart(self._area(index, changed) for index, changed in self.changes.items()):
             self.area = area
-            self.parts = dict(self._parts())
             yield from self._redo()
             for index in self._settled():
-                frames[index] = self.entry.key
+                self.frames[index] = self.entry.key
                 yield self._tick()
         for index in self.changes:
             self.misfit[index] = misfit_of(
                 self.state[index][0], self._plate(index), self._from_canvas(index), self.noise
             )
-        self.finish(self.misfit, self.meta["uneven"], frames, self.changed, self.earlier.key)
+        said = {"frames": self.frames, "pictures": self.pictures, "changed": self.changed, "parent": self.earlier.key}
+        self.finish(self.misfit, {**said, "uneven": self.meta["uneven"]})
 
-    def _changes(self) -> Iterator[tuple[int, Window]]:
-        """Frames in which masks hide other pixels than before, each with the part that holds these."""
+    def _changes(self) -> Iterator[tuple[int, np.ndarray]]:
+        """Frames in which masks hide other pixels than before, and which, H x W bool."""
         for index in range(self.count):
-            part = _extent_of((self.before[index][0] == MASKED) != self._masked(index))
-            if part:
-                yield index, part
+            changed = (self.before[index][0] == MASKED) != self._masked(index)
+            if changed.any():
+                yield index, changed
 
-    def _area(self, index: int, part: Window) -> Window:
-        """What a part of a frame decides about on the canvas."""
-        if not self.static:
-            low, high = self._on_canvas(index, part).flatten(0, 1).aminmax(dim=0)
-            (x, y), (right, bottom) = low.floor().int().tolist(), high.ceil().int().tolist()
-            part = Window(x, y, right - x + 1, bottom - y + 1)
-        return grown(part, _HALO, self.whole)
+    def _area(self, index: int, changed: np.ndarray) -> Window:
+        """The part of the canvas that is built to know what the changed pixels of a frame decide; they are noted in
+        `reached`."""
+        x, y = self._on_canvas(index, self.frame)[torch.from_numpy(changed)].round().long().unbind(-1)
+        self.reached[y, x] = True
+        part = Window(int(x.min()), int(y.min()), int(x.max() - x.min()) + 1, int(y.max() - y.min()) + 1)
+        return grown(part, 2 * _HALO, self.whole)
 
-    def _parts(self) -> Iterator[tuple[int, Window]]:
-        """The frames that the area lies in, each with the part that holds it."""
-        for index in range(self.count):
-            part: Window | None = self.area
-            if not self.static:
-                x, y = self._on_canvas(index, self.frame).unbind(-1)
-                inside = (x >= self.area.x) & (y >= self.area.y) & (x < self.area.right) & (y < self.area.bottom)
-                part = _extent_of(inside.numpy())
-            if part:
-                yield index, part
+    def _lies(self, where: np.ndarray, index: int, part: Window) -> np.ndarray:
+        """What is so on the canvas (bool) in a part of a frame."""
+        x, y = self._on_canvas(index, part).round().long().unbind(-1)
+        inside = (x >= 0) & (y >= 0) & (x < self.canvas_width) & (y < self.canvas_height)
+        there = torch.from_numpy(where)[y.clamp(0, self.canvas_height - 1), x.clamp(0, self.canvas_width - 1)]
+        return (there & inside).numpy()
 
     def _redo(self) -> Steps[None]:
-        """The area as `Flat` builds it."""
+        """The area as `Flat` builds it. What is not near a changed pixel stays: the border of the area is no border."""
+        built = np.zeros(self.reached.shape, bool)
+        built[pixels(self.area)] = True
+        near = built & dilate(self.reached.numpy(), _HALO)
+        extents = ((index, _extent_of(self._lies(built, index, self.frame))) for index in range(self.count))
+        self.parts = {index: part for index, part in extents if part}
+        before = {}
         for index, part in self.parts.items():
+            before[index] = self.state[index][0][pixels(part)]
             hidden = self._masked(index)[pixels(part)]
             self._mark(index, part, np.where(hidden, MASKED, CLEAN).astype(np.uint8))
-        lit = self.canvas
+        canvas, times, self.passed = self.canvas, self.times.clone(), 0
+        self._brighten(1 / np.prod(self.brightened, 0))
         if self.static:
-            self.canvas = lit / self.light
-        self.searches = iter(self.unevens)
+            self.canvas /= self.light
+        self.gains = self.exposures[0]
         yield from self._build()
         if self.static:
-            again = (self.canvas * self.light)[:, *pixels(self.area)]
-            self.canvas = lit
-            self.canvas[:, *pixels(self.area)] = again
-        yield from self._find_effects()
+            self.canvas *= self.light
+        self.canvas = torch.where(torch.from_numpy(near), self.canvas, canvas)
+        self.moved = self._differ(*(c[:, *pixels(self.area)] for c in (canvas, self.canvas))).any()
+        self.times = torch.where(torch.from_numpy(near), self.times, times)
+        yield from self._find_effects(last=True)
+        for index, part in list(self.parts.items()):
+            there = self._lies(near, index, part)
+            state = np.where(there, self.state[index][0][pixels(part)], before[index])
+            self._mark(index, part, state)
+            reached = _extent_of(there)
+            if reached:
+                self.parts[index] = reached._replace(x=part.x + reached.x, y=part.y + reached.y)
+            else:
+                del self.parts[index]
 
     def _mark(self, index: int, part: Window, state: np.ndarray) -> None:
         whole = self.state[index]
@@ -132,8 +147,8 @@ class Redo(Flat):
         self.state[index] = whole
 
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:
-        """The same of the parts alone; an effect that reaches into one was found beyond it."""
-        uneven = next(self.searches)
+        """The same of the parts, in the exposures of then; an effect that reaches into one was found beyond it."""
+        uneven = self.unevens[self.passed]
         for index, part in self.parts.items():
             around = grown(part, _HALO, self.frame)
             plate, background = self._plate(index)[:, *pixels(around)], self._from_canvas(index, around)
@@ -143,16 +158,23 @@ class Redo(Flat):
             state = mark(state, plate, background, self.noise, tolerance, uneven, known)
             self._mark(index, part, state[pixels(part, around)])
             yield self._tick()
+        if not last:
+            self._brighten(self.brightened[self.passed])
+            self.passed += 1
+            self.gains = self.exposures[self.passed]
         return self.misfit
 
     def _settled(self) -> Iterator[int]:
         """Write the backgrounds that moved; the frames on which that can be felt where an object or effect is."""
         if self.static:
-            background, times = self.canvas[:, *pixels(self.area)], self.times[pixels(self.area)]
-            moved = self._replace(0, self.area, background=background, seen=(times[None] / 8).clamp(max=1))
+            area = self.parts[0]
+            background, times = self.canvas[:, *pixels(area)], self.times[pixels(area)]
+            moved = self._replace(0, area, background=background, seen=(times[None] / 8).clamp(max=1))
             yield from (index for index in self.parts if self._touched(index, moved))
             return
         for index, part in self.parts.items():
+            if not self.moved and min(abs(index - changed) for changed in self.changes) > NEAR:
+                continue  # it looks at none of the changed frames
             background, doubt = self._from_neighbours(index, part)
             moved = self._replace(index, part, background=background, doubt=doubt, seen=self._seen(index, part))
             if self._touched(index, moved):
@@ -160,15 +182,21 @@ class Redo(Flat):
 
     def _replace(self, index: int, part: Window, **pictures: Tensor) -> np.ndarray:
         """Write a part of the pictures of a frame by name, where its background moved at all; where it did."""
-        old, exact = torch.from_numpy(self.copies["background"][index][:, *pixels(part)]), torch.zeros(part.size[::-1])
-        sigmas = disturbance(pictures["background"][None], old[None], self.noise, exact, uneven=self.meta["uneven"])
-        moved = sigmas[0].numpy() > _FELT
+        old = torch.from_numpy(self.copies["background"][index][:, *pixels(part)])
+        moved = self._differ(old, pictures["background"], pictures.get("doubt"))
         if moved.any():
+            for frame in range(self.count) if self.static else (index,):
+                self.pictures[frame] = self.entry.key
             for name, picture in pictures.items():
                 whole = self.copies[name][index]
                 whole[:, *pixels(part)] = picture.numpy()
                 self.copies[name][index] = whole
         return moved
+
+    def _differ(self, old: Tensor, new: Tensor, doubt: Tensor | None = None) -> np.ndarray:
+        """Where the search for effects would take one background for a change of the other, h x w bool."""
+        nothing, exact = np.zeros(old.shape[1:], bool), torch.zeros(old.shape[1:])
+        return disturbed(new, old, nothing, self.noise, exact, self.meta["uneven"], LIKELY, doubt=doubt)
 
     def _touched(self, index: int, moved: np.ndarray) -> bool:
         part = pixels(self.parts[index])

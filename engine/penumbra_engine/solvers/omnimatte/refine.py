@@ -33,12 +33,13 @@ _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate th
 @dataclass(frozen=True)
 class Layers:
     """alpha: T x K x H x W, each object with its effects, front to back. solid: T x K x H x W, how much of each object
-    itself is seen. confidence: T x 1 x H x W in [0, 1]."""
+    itself is seen. confidence: T x 1 x H x W in [0, 1]. contents: of each frame, a key of all that these come from."""
 
     key: str
     alpha: Stack
     solid: Stack
     confidence: Stack
+    contents: tuple[str, ...]
 
     def read(self, index: int, plates: Plates, canvas: Canvas) -> tuple[Tensor, Tensor]:
         """Layers K x 4 x H x W premultiplied, and the background 3 x H x W, that give the plate back exactly."""
@@ -69,7 +70,7 @@ def refine(
     objects = (len(shot.masks), shot.height, shot.width)
     shapes = {"alpha": objects, "solid": objects, "confidence": (1, shot.height, shot.width)}
     entry = yield from frame_by_frame(store, "refine", plates.key, inputs, shapes, refined)
-    return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"))
+    return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"), tuple(inputs))
 
 
 def objects_and_effect(

@@ -81,7 +81,7 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     learned = owners.loss is not None
     made = provenance(job, shot, "ownership" if learned else "closed form", owners.key if learned else "none", inputs)
     to = Destination(out, frames, made, job.full_window, job.float32)
-    written = yield from clock.run("write", write_layers(shot, plates, canvas, geometry, layers, to))
+    written = yield from clock.run("write", write_layers(shot, plates, canvas, geometry, layers, to, store))
     report: dict[str, Any] = {
         **header(job, shot, frames),
         "camera": {

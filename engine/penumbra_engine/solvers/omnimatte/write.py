@@ -1,10 +1,12 @@
 """Write: the files of the contract, frame by frame, checked before they are written."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from penumbra_engine.cache import Store
 from penumbra_engine.errors import EngineError
 from penumbra_engine.imaging.composite import over
 from penumbra_engine.imaging.grain import transplant_grain
@@ -12,10 +14,11 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot, exceeds_half
 from penumbra_engine.solvers.delivery import Delivery, Destination
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.earlier_files import EarlierFiles
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.refine import Layers
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import Steps
+from penumbra_engine.solvers.steps import Steps, code_version
 
 FLOAT_TOLERANCE, HALF_TOLERANCE = 1e-5, 2e-3  # of recomposition, relative to max(1, |I|, |P|, |B|)
 _REMOVED = 0.25  # alpha above which an in-painter should work
@@ -31,17 +34,36 @@ class Written:
     exact: dict[int, float] = field(default_factory=dict)
     rounded: dict[int, float] = field(default_factory=dict)
 
+    def of(self, frame: int, to: Destination) -> dict[str, Any]:
+        """What is said of a frame."""
+        return {"exact": self.exact[frame], "rounded": self.rounded.get(frame), "widened": frame in to.widened}
+
+    def take(self, frame: int, said: dict[str, Any], to: Destination) -> None:
+        """Say the same of it."""
+        self.exact[frame] = said["exact"]
+        if said["rounded"] is not None:
+            self.rounded[frame] = said["rounded"]
+        if said["widened"]:
+            to.widened.append(frame)
+
 
 def write_layers(
-    shot: Shot, plates: Plates, canvas: Canvas, geometry: Geometry, layers: Layers, to: Destination
+    shot: Shot, plates: Plates, canvas: Canvas, geometry: Geometry, layers: Layers, to: Destination, store: Store
 ) -> Steps[Written]:
-    """Write every frame of `to.frames`; each file appears whole or not at all.
+    """Write every frame of `to.frames`; each file appears whole or not at all. What the last solve of the shot wrote of
+    a frame that is made from the same is copied.
 
     Raises EngineError when a frame would not give its plate back, and what write_picture raises.
     """
-    written = Written()
+    written, earlier = Written(), EarlierFiles(store, plates.key)
+    common = f"{code_version()} {geometry.key if geometry.cameras else ''} {shot.names} {to.full_window} {to.float32}"
     for done, frame in enumerate(to.frames):
         index = shot.frames.index(frame)
+        content = f"{common} {frame} {layers.contents[index]} {canvas.picture(index)}"
+        if noted := earlier.copy(content, to):
+            written.take(frame, noted, to)
+            yield done + 1, len(to.frames)
+            continue
         plate = torch.from_numpy(plates.plate[index])
         each, background = layers.read(index, plates, canvas)
         check_recomposition(written, frame, plate, each, background)
@@ -49,7 +71,9 @@ def write_layers(
         files.layers(index, plate, each, background, canvas, layers)
         if geometry.cameras is not None:
             files.depth(geometry.inverse_depth(index, shot.height, shot.width))
+        earlier.note(content, to, files.files, written.of(frame, to))
         yield done + 1, len(to.frames)
+    earlier.save()
     return written
 
 

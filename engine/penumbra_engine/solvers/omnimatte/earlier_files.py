@@ -1,0 +1,72 @@
+"""Earlier files: what the last solve of a shot wrote, for frames on which nothing changed since."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from penumbra_engine.cache import Store
+from penumbra_engine.files import write_atomically
+from penumbra_engine.media.restamp import restamp
+from penumbra_engine.solvers.delivery import Destination
+
+
+class EarlierFiles:
+    """The files that were written last for a shot, by what their frames were made from.
+
+    Compressing pictures is the most of writing them. Where a frame is made from the same, its files are copied from
+    where they are, if nobody changed them, and say of themselves what the new ones have to. shot: a key that stays
+    while hints change.
+    """
+
+    def __init__(self, store: Store, shot: str) -> None:
+        self._path = store.root / "lineage" / f"files-{shot}.json"
+        self._last: dict[str, Any] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
+        self._now: dict[str, Any] = {}
+
+    def copy(self, content: str, to: Destination) -> dict[str, Any] | None:
+        """Write a frame's files again, and give what was noted of it; None where one of them is gone or was changed.
+
+        content: a key of all that the frame is made from. Errors as write_atomically.
+        """
+        known, said, rest = self._last.get(content), _texts(to), _rest(to)
+        if not known or known["said"] != rest:
+            return None
+        files = {}
+        for name, digest in known["files"].items():
+            try:
+                data = (Path(known["out"]) / name).read_bytes()
+                if hashlib.sha256(data).hexdigest() != digest:
+                    return None
+                files[name] = restamp(data, said)
+            except (OSError, ValueError):
+                return None
+        for name, data in files.items():
+            (to.out / name).parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(to.out / name, data, "--out")
+        self._note(content, to, files, known["noted"])
+        return known["noted"]
+
+    def note(self, content: str, to: Destination, files: Iterable[Path], noted: dict[str, Any]) -> None:
+        """Note the files that were written of a frame, and what else the report has to say of it."""
+        self._note(content, to, {str(path.relative_to(to.out)): path.read_bytes() for path in files}, noted)
+
+    def save(self) -> None:
+        """Keep what was noted, in the place of what the solve before wrote."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(self._path, json.dumps(self._now).encode())
+
+    def _note(self, content: str, to: Destination, files: dict[str, bytes], noted: dict[str, Any]) -> None:
+        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        self._now[content] = {"out": str(to.out), "said": _rest(to), "files": digests, "noted": noted}
+
+
+def _texts(to: Destination) -> dict[str, str]:
+    """What files say of how they were made, as far as it is text."""
+    return {name: value for name, value in to.metadata.items() if isinstance(value, str)}
+
+
+def _rest(to: Destination) -> dict[str, Any]:
+    """What they say in numbers, which a header can't be given anew."""
+    return {name: value for name, value in to.metadata.items() if not isinstance(value, str)}
