@@ -82,6 +82,7 @@ def test_trimap_propagate_is_measured_from_three_trimaps_and_from_one(
     assert [[k.frame for k in job.keyframes] for job in asked] == [[1001, 1006, 1012], [1006]]
     rows = {str(row["method"]): row for row in table.rows}
     assert rows["three trimaps"]["core_mad"] == pytest.approx(0.5, abs=1e-3) and rows["one trimap"]["seconds"] == 3.0
+    assert "cpu_seconds" in rows["three trimaps"] and "cpu_seconds" not in rows["rough mask"]
     assert "tiny, one trimap: mind the gap" in table.notes
     # The disc's rough mask is a little larger than it is.
     assert rows["rough mask"]["core_mad"] == 0 < float(rows["rough mask"]["mad_e3"])  # type: ignore[arg-type]

@@ -16,8 +16,11 @@ _PROTOCOL = (
     "Rendered shots, each object's own alpha as written against the truth: mean absolute error of whole frames (times "
     "1000), on its soft edge (true alpha .02 to .98) and inside; dtSSD: mean over steps, times 100. Ours: all frames "
     "from the shot's trimaps, cold. PyMatting: its closed form on the encoded plate, frame by frame, with the shot's "
-    "trimaps on their frames, and with a trimap made of the true alpha (soft pixels and 4 px beside) on every frame."
+    "trimaps on their frames, and with a trimap made of the true alpha (soft pixels and 4 px beside) on every frame. "
+    "Seconds: of all processors and by the clock; with the first object of a solve."
 )
+
+_COLUMNS = ("shot", "subject", "method", "frames", *FIGURES, "cpu_seconds", "seconds")
 
 
 def bench_trimap(
@@ -31,7 +34,7 @@ def bench_trimap(
     chosen = [shot for shot in find_shots(shots, only) if shot.trimaps(0)]
     if not chosen:
         raise UsageError(f"--shots {shots}: no shot here names trimaps in its shot.json (files: trimap)")
-    table = Table("Trimap Propagate", _PROTOCOL, ("shot", "subject", "method", "frames", *FIGURES, "seconds"))
+    table = Table("Trimap Propagate", _PROTOCOL, _COLUMNS)
     for shot in chosen:
         truths = {name: shot.alpha(index) for index, name in enumerate(shot.names)}
         rows: list[Row] = []
@@ -73,4 +76,5 @@ def _solved(
     result, cost = measured_run(job, temporary / method)
     rows = [Row(name, method, shot.frames, read_layer(out, name, shot.frames)[:, 3:]) for name in shot.names]
     first = rows[0]
-    return [Row(first.subject, method, first.frames, first.alpha, cost.total), *rows[1:]], result.warnings
+    spent = {"cpu_seconds": cost.cpu_total}
+    return [Row(first.subject, method, first.frames, first.alpha, cost.total, spent), *rows[1:]], result.warnings

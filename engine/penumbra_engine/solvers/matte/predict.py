@@ -17,6 +17,13 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
 _SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
 _BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them; multiples of 16
+_LOOKED, _HELD = 420, 80  # bytes a pixel: of what is looked at together, and of the frame
+
+
+def prediction_memory(shot: Shot) -> float:
+    """Bytes that the mattes of one frame take at most while they are found."""
+    rows = min(shot.height, _BAND + 2 * _MARGIN)
+    return float((_LOOKED * rows + _HELD * shot.height) * shot.width)
 
 
 @dataclass(frozen=True)

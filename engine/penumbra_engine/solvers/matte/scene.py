@@ -13,6 +13,16 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.training.composites import Subject, lift
 from penumbra_engine.training.sources import beside
 
+# Bytes a pixel of a keyed frame, and of each object on it; how many scenes there are while one takes another's place.
+_OF_FRAME, _OF_OBJECT, _SCENES = 24, 32, 2
+
+
+def scene_memory(shot: Shot) -> float:
+    """Bytes that the scene of a shot takes at most."""
+    keyed = len({frame for _, frame, _ in shot.keyframes})
+    a_pixel = _OF_FRAME * keyed + _OF_OBJECT * len(shot.keyframes)
+    return float(_SCENES * a_pixel * shot.width * shot.height)
+
 
 @dataclass(frozen=True)
 class Frame:

@@ -17,13 +17,14 @@ from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
 from penumbra_engine.solvers.keyframes import read_keyframes
 from penumbra_engine.solvers.matte.overview import Preview, overview
-from penumbra_engine.solvers.matte.predict import Mattes, matte_frames
+from penumbra_engine.solvers.matte.predict import Mattes, matte_frames, prediction_memory
 from penumbra_engine.solvers.matte.rough import uncover
-from penumbra_engine.solvers.matte.scene import Scene
+from penumbra_engine.solvers.matte.scene import Scene, scene_memory
 from penumbra_engine.solvers.matte.stream import Passes, checkpoint, passes, stream_mattes
 from penumbra_engine.solvers.matte.student import Shown, Student, small, tuned
 from penumbra_engine.solvers.matte.train import Learned, learn_matte, plan_training, sketch_matte
 from penumbra_engine.solvers.matte.write import write_mattes
+from penumbra_engine.solvers.memory import require
 from penumbra_engine.solvers.plates import Plates, decode
 from penumbra_engine.solvers.report import (
     by_frame,
@@ -117,6 +118,11 @@ def _trained(
     job: MatteJob, shot: Shot, plates: Plates, student: Student, clock: Clock, store: Store
 ) -> Generator[Progress, None, _Trained]:
     """Train a network on the keyframes."""
+    require(
+        scene_memory(shot) + prediction_memory(shot),
+        f"to learn from {len(shot.keyframes)} keyframes of {shot.width} x {shot.height} pixels",
+        "give fewer keyframes or a smaller plate, or close other programs",
+    )
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
