@@ -16,6 +16,7 @@ from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.multiview import frames_around
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 
@@ -103,3 +104,9 @@ def test_beside_a_post_depth_is_not_sure(solved: tuple[Canvas, np.ndarray, np.nd
 def test_an_untouched_frame_fits_its_background_to_the_noise(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
     canvas, *_ = solved
     assert np.median(canvas.misfit) < 1.5
+
+
+def test_at_the_end_of_a_shot_as_many_frames_are_asked_as_in_its_middle() -> None:
+    assert sorted(frames_around(20, 41, (1, 3, 8))) == [12, 17, 19, 21, 23, 28]
+    assert sorted(frames_around(40, 41, (1, 3, 8))) == [32, 35, 36, 37, 38, 39]
+    assert sorted(frames_around(0, 4, (1, 3, 8))) == [1, 2, 3]

@@ -137,11 +137,8 @@ class MultiView:
 
     def _fuse_all(self, offsets: tuple[int, ...]) -> Steps[None]:
         for index in range(self.count):
-            self._fuse(index, self._around(index, offsets))
+            self._fuse(index, frames_around(index, self.count, offsets))
             yield self._tick()
-
-    def _around(self, index: int, offsets: tuple[int, ...]) -> list[int]:
-        return [index + sign * o for o in offsets for sign in (-1, 1) if 0 <= index + sign * o < self.count]
 
     def _fuse(self, index: int, sources: list[int]) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
@@ -170,7 +167,7 @@ class MultiView:
         """The mean of what turned out to be clean. Where all samples agreed, and none was found to be of an effect,
         that is what there is already."""
         for index in range(self.count):
-            sources = self._around(index, _OFFSETS)
+            sources = frames_around(index, self.count, _OFFSETS)
             background = torch.from_numpy(self.background[index])
             seen, doubts = torch.from_numpy(self.seen[index]), torch.from_numpy(self.doubt[index])
             depth = self._depth(index)
@@ -218,3 +215,12 @@ class MultiView:
             misfit[index] = misfit_of(state, plate, background, self.noise)
             yield self._tick()
         return misfit
+
+
+def frames_around(index: int, count: int, offsets: tuple[int, ...]) -> list[int]:
+    """The frames at these offsets before and after one of `count`, and where the shot ends too soon for some of them,
+    the nearest others instead: a shadow lies on all that are near, and from one side alone too few see behind it."""
+    others = sorted((other for other in range(count) if other != index), key=lambda other: abs(other - index))
+    asked = [other for other in others if abs(other - index) in offsets]
+    instead = [other for other in others if other not in asked]
+    return asked + instead[: 2 * len(offsets) - len(asked)]
