@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.disturbance import disturbance, slope, unevenness, unlike_a_shadow
+from penumbra_engine.imaging.disturbance import disturbance, slope, unevenness, unlike_a_shadow, unlike_in_colour
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.warp import warp
 
@@ -99,3 +99,15 @@ def test_a_shadow_of_any_depth_is_like_the_background_and_an_object_as_dark_is_n
     assert unlike_a_shadow(shadowed, clean, NOISE, exact)[inside].max() < 1.5
     other = noisy(0.4 * clean.flip(1), seed=4)
     assert unlike_a_shadow(other, clean, NOISE, exact)[2:-2].median() > 3
+
+
+def test_the_edge_of_a_shadow_has_the_backgrounds_colour_and_an_object_another() -> None:
+    clean = torch.tensor([0.5, 0.2, 0.1])[:, None, None].expand(3, HEIGHT, WIDTH).clone()
+    darkness = torch.where(torch.arange(WIDTH) < WIDTH // 2, 0.2, 1.0)
+    exact, bluish = torch.zeros(HEIGHT, WIDTH), torch.tensor([0.95, 1.0, 1.05])[:, None, None]
+    shadowed = noisy(clean * darkness, seed=3)
+    assert unlike_a_shadow(shadowed, clean, NOISE, exact).max() > 3  # five pixels across, of two depths
+    assert unlike_in_colour(shadowed, clean, NOISE, exact).max() < 2
+    assert unlike_in_colour(noisy(clean * 0.3 * bluish, seed=4), clean, NOISE, exact).median() < 1.2
+    grey = noisy(torch.full_like(clean, 0.15), seed=5)
+    assert unlike_in_colour(grey, clean, NOISE, exact).median() > 3

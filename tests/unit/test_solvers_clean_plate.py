@@ -11,6 +11,7 @@ import torch
 from penumbra.protocol import CleanPlateJob
 from penumbra_engine.cache import Store
 from penumbra_engine.imaging.disturbance import unlike_a_shadow
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Picture, Shot, write_picture
 from penumbra_engine.models.bgm_v1 import BackgroundMatting
@@ -19,6 +20,7 @@ from penumbra_engine.solvers.clean_plate import network
 from penumbra_engine.solvers.clean_plate.align import align
 from penumbra_engine.solvers.clean_plate.fuse import fuse
 from penumbra_engine.solvers.clean_plate.subject import _subject
+from penumbra_engine.solvers.clean_plate.thin import thin_parts
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.plates import decode
 from penumbra_engine.solvers.steps import R, Steps
@@ -120,3 +122,22 @@ def test_light_that_a_subject_throws_is_no_subject() -> None:
     assert 1.3 < unlike[60:70, 50:70].median() < 2.5  # likely enough, next to what is certain
     mask = _subject(plate, cast(Canvas, canvas), 0)
     assert mask[25:45, 45:75].all() and not mask[56:].any()
+
+
+def test_a_pole_that_the_mask_leaves_out_is_found_and_shadows_and_reflections_are_not() -> None:
+    """A grey pole up from the subject; its shadow as thin beside it, a broad reflection below, a speck apart."""
+    background = torch.tensor([0.5, 0.25, 0.15])[:, None, None] * (0.8 + 0.4 * wall()[:1])
+    mask = np.zeros((HEIGHT, WIDTH), bool)
+    mask[50:60, 40:80] = True
+    pole, shadow, reflection, speck = (np.zeros_like(mask) for _ in range(4))
+    pole[10:50, 58:61] = shadow[10:50, 70:73] = reflection[60:78, 42:78] = speck[20:24, 20:24] = True
+    plate = background.clone()
+    plate[:, torch.from_numpy(mask)] = torch.tensor([0.1, 0.2, 0.7])[:, None]
+    plate[:, torch.from_numpy(pole | speck)] = 0.12
+    plate[:, torch.from_numpy(shadow)] *= 0.3
+    plate[:, torch.from_numpy(reflection)] = 0.7 * plate[:, torch.from_numpy(reflection)] + 0.1
+    noise, exact = Noise(1e-6, 1e-5), torch.zeros(HEIGHT, WIDTH)
+    canvas = cast(Canvas, SimpleNamespace(noise=noise, background=lambda _: background, tolerance=lambda _: exact))
+    found = thin_parts(plate, canvas, 0, mask, 4.0)
+    assert found[14:44, 59].mean() > 0.9
+    assert not found[~dilate(pole, 1.5)].any()  # colours are judged over three pixels

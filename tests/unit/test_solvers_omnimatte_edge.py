@@ -72,3 +72,19 @@ def test_an_object_nearly_as_large_as_the_frame_has_an_edge() -> None:
     mask[:2] = mask[-2:] = mask[:, :2] = mask[:, -2:] = False
     found = solve(picture, lit, mask)
     assert found[8:-8, 8:-8].min() > 0.99 and found[0].max() < 0.1
+
+
+def test_a_part_beside_the_edge_that_is_known_to_show_its_own_colour_is_solid() -> None:
+    """A pole of another colour than the disc that holds it: of colours deep inside the mask there is none like it."""
+    lit = torch.ones(SIDE, SIDE)
+    picture, alpha, mask = disc(4.0, lit)
+    pole = np.zeros((SIDE, SIDE), bool)
+    pole[4:18, 46:50] = True
+    picture[:, torch.from_numpy(pole)] = 0.02
+    variance = torch.full((SIDE, SIDE), SIGMA**2)
+    without, with_it = (
+        solve_edge(picture, wall(), lit.expand(3, -1, -1), variance, mask | pole, BAND, shown=shown)
+        for shown in (None, pole)
+    )
+    assert with_it[pole].mean() > 0.95 and with_it[pole].mean() > without[pole].mean()
+    assert with_it[:, :38][alpha[:, :38] == 0].mean() < 0.01

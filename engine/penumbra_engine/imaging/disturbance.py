@@ -16,6 +16,8 @@ _AT = 1.2816  # standard deviations that so many lie within
 _ALIKE = 9  # px, over which what resampling does to one pixel it does to its neighbours too
 _SCATTERED = 4  # px, the same of what samples were found to differ by
 _OTHER_LIGHT = 0.03  # relative: what light of another colour may change besides
+_COLOURED_LIGHT = 0.1  # relative: the same deep in a shadow, where the sky's light alone is left
+_LIGHTS = 3  # times that a pixel's shadow is found
 _SHADOW = (0.05, 1.1)  # times the background: what a shadow, or a little more light, leaves of it
 
 
@@ -88,6 +90,24 @@ def unlike_a_shadow(picture: Tensor, background: Tensor, noise: Noise, tolerance
     shadow = (shadow / box((background.square() / variance).sum(0)[None, None], 2).clamp(min=1e-6)).clamp(*_SHADOW)
     error = (picture - shadow[0] * background).square() / variance
     return box(error.mean(0)[None, None], 2)[0, 0].sqrt()
+
+
+def unlike_in_colour(picture: Tensor, background: Tensor, noise: Noise, tolerance: Tensor) -> Tensor:
+    """By how many standard deviations a pixel differs from the background in whatever shadow explains it best, root
+    mean square over 3 x 3 pixels. Each pixel has a shadow of its own, so that the edge of a shadow is like one, which
+    it isn't to unlike_a_shadow; but an object of the background's colour isn't told either.
+
+    picture, background: 3 x H x W. tolerance: H x W, what registration may be off by, in pixels. H x W.
+    """
+    misplaced = tolerance * slope(background[None])[0]
+    known = noise.variance(torch.maximum(picture, background)) + misplaced.square()
+    variance = known
+    for _ in range(_LIGHTS):  # the darker the shadow, the less does the colour of its light count
+        light = (picture * background / variance).sum(0) / (background.square() / variance).sum(0).clamp(min=1e-6)
+        light = light.clamp(*_SHADOW)
+        variance = known + (_COLOURED_LIGHT * light * background).square()
+    error = ((picture - light * background).square() / variance).sum(0) / (len(picture) - 1)
+    return box(error[None, None], 1)[0, 0].sqrt()
 
 
 def _errs_both_ways(difference: Tensor, variance: Tensor, radius: int) -> Tensor:

@@ -12,6 +12,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.clean_plate.network import Network
+from penumbra_engine.solvers.clean_plate.thin import thin_parts
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
@@ -86,7 +87,10 @@ def _in_closed_form(
     mask = masks.union(index)
     misplaced = canvas.tolerance(index) * slope(background[None])[0]
     variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
-    solid = solve_edge(picture, background, transmission, variance.mean(0), mask, band, drawn)
+    thin = thin_parts(picture, canvas, index, mask, band) if drawn else None
+    if thin is not None:
+        mask = mask | thin
+    solid = solve_edge(picture, background, transmission, variance.mean(0), mask, band, drawn, thin)
     _, effect = effect_behind(solid, effect, mask, band)
     return solid, effect
 

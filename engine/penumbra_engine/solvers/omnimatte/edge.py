@@ -24,13 +24,15 @@ def solve_edge(
     mask: np.ndarray,
     band: float,
     drawn: bool = True,
+    shown: np.ndarray | None = None,
 ) -> Tensor:
     """Alpha of the objects together, H x W.
 
     picture, background: 3 x H x W scene-linear. transmission: 3 x H x W, of the effects around the mask. variance: H x
     W, of picture less background. mask: H x W bool, about where the objects are: what is as dark as its shadow, colours
     don't tell. band: px, how far the true edge may lie from the mask's, on either side. drawn: whether the mask was
-    given; one that was found by the same colours says nothing of whose they are.
+    given; one that was found by the same colours says nothing of whose they are. shown: H x W bool, pixels of the mask
+    known to show the objects' own colour, though they lie beside its edge; None where none is.
 
     Where an edge turns out softer than the band is wide (fur), the band grows inwards from round to round.
     """
@@ -42,10 +44,12 @@ def solve_edge(
     bare = torch.from_numpy(~dilate(mask, band)) | (depth == depth.max())
     core = torch.from_numpy(erode(mask, band))
     own = (depth <= -min(_SOURCE, float(-depth.min()))) & (drawn | ~core.any())
+    if shown is not None:
+        own |= torch.from_numpy(shown)
     # The shadow goes on under the edge as it is beside it.
     behind = background * fill_smoothly(transmission, bare.float())
     unknown = ~bare & ~core
-    for _ in range(_ROUNDS):
+    for _ in range(_ROUNDS if drawn else _ROUNDS + 1):  # a mask that was found starts farther off
         trimap = torch.where(unknown, 0.5, alpha)
         solution = closed_form_over_background(
             picture[None],
@@ -54,7 +58,7 @@ def solve_edge(
             variance=variance[None, None],
             shadows=_SHADOWS,
             foreground=own[None, None],
-            distance=depth[None, None],
+            distance=depth[None, None] if drawn else None,
             start=alpha[None, None],
             tolerance=_TOLERANCE,
         )
