@@ -53,7 +53,7 @@ def test_no_part_without_seed_or_shape() -> None:
     assert not components_over(np.zeros((11, 13), bool), np.ones((11, 13), bool)).any()
 
 
-def test_a_part_is_kept_where_two_fifths_of_its_seed_are_trusted() -> None:
-    shape = np.array([[True] * 3 + [False] + [True] * 4])
-    trusted = np.array([[True, True, False, False, True, False, False, False]])  # two of three, one of four
-    assert components_over(shape, shape, trusted).tolist() == [[True] * 3 + [False] * 5]
+def test_a_part_is_kept_where_a_quarter_of_its_seed_is_trusted() -> None:
+    shape = np.array([[True] * 4 + [False] + [True] * 5])
+    trusted = np.array([[True] + [False] * 4 + [True] + [False] * 4])  # one of four, one of five
+    assert components_over(shape, shape, trusted).tolist() == [[True] * 4 + [False] * 6]
