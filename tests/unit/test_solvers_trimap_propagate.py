@@ -11,7 +11,7 @@ from penumbra_engine.solvers.background import _carried_masks
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.trimap.alpha import _at_most_whole
-from penumbra_engine.solvers.trimap.propagate import _fused, propagate
+from penumbra_engine.solvers.trimap.propagate import _fused, _trimap, propagate
 from penumbra_engine.solvers.trimap.regions import depth
 from penumbra_engine.solvers.trimap.tracking import track
 
@@ -169,6 +169,15 @@ def test_tracking_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
     assert fused(nothing, alike, [0.95, 0.04, 0.01]) == [1, 0]
     assert fused(nothing, alike, [0.04, 0.95, 0.01]) == [0, 1]
     assert fused(nothing, alike, [0.5, 0.49, 0.01]) == [0.5, 0.5]
+
+
+def test_a_speck_of_background_in_an_object_is_unknown() -> None:
+    inner = np.zeros((100, 100), np.float32)
+    inner[20:80, 20:80] = 0.9
+    inner[50, 50:53], inner[20:40, 20:40] = 0, 0
+    trimap, _ = _trimap(inner, inner)
+    assert (trimap[50, 50:53] == 0.5).all(), "three pixels"
+    assert (trimap[22:38, 22:38] == 0).all(), "a corner that is open to the background"
 
 
 def tracked(folder: Path, likely: np.ndarray, trust: float) -> np.ndarray:

@@ -23,7 +23,7 @@ _THERE = 0.6  # probability that a pixel is of an object and no background expla
 _EDGE = 0.5  # of the depth of a band: there its edge is
 _UNLIKE, _UNSEEN, _OUTSIDE = 0.02, 0.1, 1e-3  # least likelihood of an object, of the background, of what keyframes deny
 _PARTLY = 0.3  # of a pixel: from there on it may be the object's
-_SPECK = 0.0004  # of the picture: a part of the unknown region that touches no foreground and is smaller is none
+_SPECK = 0.0004  # of the picture: a part that touches no foreground and is smaller is none of the unknown region
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,9 @@ def _trimap(inner: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarra
     holds = np.zeros(labels, bool)
     holds[np.unique(parts[foreground])] = True
     touched &= ~(small & ~holds)[parts]
+    # Nor is a speck of background that touches no other: where an object ends, alpha says better.
+    _, parts, areas, _ = cv2.connectedComponentsWithStats((~touched).astype(np.uint8), connectivity=4)
+    touched |= (areas[:, cv2.CC_STAT_AREA] < _SPECK * touched.size)[parts]
     edge = dilate(~touched, 1) if not touched.all() else np.zeros_like(touched)
     trimap = np.where(foreground & ~edge, 1, np.where(touched, 0.5, 0)).astype(np.float32)
     sure = np.where(trimap == 1, inner, np.where(trimap == 0, 1 - outer, 1 - np.abs(inner + outer - 1)))
