@@ -99,10 +99,11 @@ def test_a_mended_mask_gives_what_a_cold_solve_gives(tmp_path: Path, camera: str
 def test_frames_that_a_mask_does_not_reach_are_kept(tmp_path: Path, camera: str) -> None:
     pan = Pan(tmp_path, camera)
     first = pan.canvas({}, cold=False)
-    again = pan.canvas({CHANGED: dilate(pan.objects[CHANGED], 3)}, cold=False)
+    again, cold = (pan.canvas({CHANGED: dilate(pan.objects[CHANGED], 3)}, cold=cold) for cold in (False, True))
     assert CHANGED not in again.kept and len(again.kept) > 0.6 * COUNT
     for index in range(COUNT):
         assert (again.content(index) == first.content(index)) == (index in again.kept)
+        assert np.abs(again.background(index).numpy() - cold.background(index).numpy()).max() < cold.noise.read**0.5
     assert pan.canvas({}, cold=False).key == first.key  # taken back, it is there still
 
 

@@ -31,7 +31,7 @@ _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
 _NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
-NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
+_NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
@@ -330,7 +330,7 @@ class Flat:
             yield self._tick()
             return
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
-        yield from (self._tick() for _ in self.blur.measure(self._compared, NEAR))
+        yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
         doubts = self.entry.create_stack("doubt", (count, 3, self.height, self.width))
         for index in range(self.count):
             background, doubt = self._from_neighbours(index, self.frame)
@@ -374,7 +374,7 @@ class Flat:
         sees it. And the doubt of it."""
         canvas = self._from_canvas(index, part)
         near = Gathered(3, part.height, part.width)
-        for other in range(max(0, index - NEAR), min(self.count, index + NEAR + 1)):
+        for other in range(max(0, index - _NEAR), min(self.count, index + _NEAR + 1)):
             if other == index:
                 continue
             picture, clean = self.blur.seen(index, other, self._through(other, part))

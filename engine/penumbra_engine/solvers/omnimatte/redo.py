@@ -13,7 +13,7 @@ from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.omnimatte.flat import NEAR, Flat, grown, pixels
+from penumbra_engine.solvers.omnimatte.flat import Flat, grown, pixels
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, LIKELY, MASKED, disturbed, mark, misfit_of
@@ -172,9 +172,9 @@ class Redo(Flat):
             moved = self._replace(0, area, background=background, seen=(times[None] / 8).clamp(max=1))
             yield from (index for index in self.parts if self._touched(index, moved))
             return
+        if not self.moved:
+            return  # what is clean agrees with the canvas, and the backgrounds are made of that
         for index, part in self.parts.items():
-            if not self.moved and min(abs(index - changed) for changed in self.changes) > NEAR:
-                continue  # it looks at none of the changed frames
             background, doubt = self._from_neighbours(index, part)
             moved = self._replace(index, part, background=background, doubt=doubt, seen=self._seen(index, part))
             if self._touched(index, moved):
