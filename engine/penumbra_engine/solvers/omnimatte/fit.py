@@ -29,6 +29,7 @@ _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
 _LEARNING_RATE = 1.5e-3  # twice that, one start in three gave all effects to one object
 _CHECKPOINT = 50  # steps
+_LAYOUT = torch.channels_last  # a step takes a quarter less of a processor's time
 _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha terms
 
 
@@ -140,7 +141,7 @@ class _Scene:
         self.grid, self.centre = grid, centre
         self.count, self.contents = len(shot.frames), bound.contents
         self.masks, self.registration, self.bound, self.scale = masks, registration, bound, scale
-        self.network = OwnershipNet()
+        self.network = _untrained()
         self._frames: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
 
     def load(self, network: dict[str, np.ndarray]) -> None:
@@ -166,7 +167,8 @@ class _Scene:
 
     def predict(self, given: Tensor) -> Tensor:
         """Alpha of each object's effects, N x K x h x w."""
-        return self.network(given.flatten(0, 1)).reshape(len(given), self.objects, self.height, self.width)
+        flat = given.flatten(0, 1).contiguous(memory_format=_LAYOUT)
+        return self.network(flat).reshape(len(given), self.objects, self.height, self.width)
 
     def loss(self, frames: Tensor) -> Tensor:
         """Reconstruction of the total outside the objects, and sparsity (Lu et al. 2021, eq. 2 and 4)."""
@@ -196,11 +198,19 @@ class _Scene:
         return torch.softmax(-torch.from_numpy(distance).float() / 2, 0)
 
 
+def _untrained() -> OwnershipNet:
+    network = OwnershipNet()
+    for weights in network.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.contiguous(memory_format=_LAYOUT)
+    return network
+
+
 def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, steps: int, seed: int) -> Steps[float]:
     """Optimise the scene's network; resumes at its last checkpoint, and gives what an uninterrupted run would."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        scene.network = OwnershipNet()
+        scene.network = _untrained()
     if start:
         scene.load(start)
     optimiser = torch.optim.Adam(scene.network.parameters(), _LEARNING_RATE)
