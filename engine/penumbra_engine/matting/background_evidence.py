@@ -17,7 +17,7 @@ _LEVELS = 17  # alphas that are compared
 _WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
 _TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, in any direction
 _SHADING = 0.3  # the same along its own direction: what is lit more or less
-_DEEPEST = 0.3  # of the light: what a shadow leaves at least
+_DEEPEST = 0.1  # of the light: what a shadow leaves at least
 _LEAST = 1e-8  # variance of a picture without noise
 _AT_ONCE = 16_384  # pixels
 
