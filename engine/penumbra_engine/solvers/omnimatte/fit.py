@@ -1,5 +1,6 @@
 """Fit: which object owns which effect. The closed form knows the total; a small network splits it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +25,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _STEPS = {"standard": 300, "final": 1200}
 _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start from
 _FEW = 0.25  # of the frames: while no more are other than the network was trained on, it is taken as it is
-_ALIKE = 1.5  # times its loss: an earlier fit that explains the effects no better than that is of others
+_ALIKE = 1.5  # times what frames were left with: an earlier fit that explains them no better is of other effects
 _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
 _LEARNING_RATE = 1.5e-3  # twice that, one start in three gave all effects to one object
@@ -105,7 +106,8 @@ def _network(
 def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, seed: int) -> Steps[dict[str, Any]]:
     """Train the scene's network, or take that of an earlier fit. None of that where it explains the effects worse than
     its own: from there the short training of a warm start does not get as far as a cold one. What the entry's meta says
-    of it: network is the key of the fit that trained it, "" for this one; trained, the effects of its frames then."""
+    of it: network is the key of the fit that trained it, "" for this one; trained, the effects of its frames then;
+    losses, what each of them was left with."""
     start = None
     if earlier:
         start = earlier.load("network")
@@ -113,9 +115,9 @@ def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, s
         meta = earlier.meta
         new = [t for t, (then, now) in enumerate(zip(meta["trained"], scene.contents, strict=True)) if then != now]
         few = len(new) <= _FEW * scene.count
-        with torch.no_grad():
-            losses = [float(scene.loss(torch.tensor([index]))) for index in (new if few else range(scene.count))]
-        if np.mean(losses or [0.0]) > _ALIKE * meta["loss"]:
+        judged = new if few else list(range(scene.count))
+        left = np.maximum(meta["losses"], np.mean(meta["losses"]))[judged]
+        if sum(scene.losses(judged)) > _ALIKE * left.sum():
             start = None
         elif few:
             entry.save("network", **start)
@@ -123,7 +125,8 @@ def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, s
     steps = round(_STEPS[quality] * (_WARM if start else 1))
     loss = yield from _train(scene, entry, start, steps, seed)
     parent = earlier.key if earlier and start else ""
-    return {"parent": parent, "loss": loss, "network": "", "trained": scene.contents}
+    losses = scene.losses(range(scene.count))
+    return {"parent": parent, "loss": loss, "network": "", "trained": scene.contents, "losses": losses}
 
 
 class _Scene:
@@ -182,6 +185,11 @@ class _Scene:
         data = ((total - target).abs() * emphasis).sum() / emphasis.sum()
         sparsity = _SPARSE_L1 * alpha.mean() + _SPARSE_L0 * (2 * torch.sigmoid(5 * alpha) - 1).mean()
         return data + sparsity
+
+    @torch.no_grad()
+    def losses(self, frames: Iterable[int]) -> list[float]:
+        """The loss of each frame alone."""
+        return [float(self.loss(torch.tensor([index]))) for index in frames]
 
     @torch.no_grad()
     def learned_shares(self, index: int) -> Tensor:
