@@ -7,6 +7,7 @@ from torch import Tensor
 
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.sway import sway
+from penumbra_engine.solvers.omnimatte.light import neighbours
 
 HEIGHT, WIDTH, BLOCK, SIGMA = 64, 96, 32, 0.004
 NOISE = Noise(SIGMA**2, 0.0)
@@ -51,3 +52,22 @@ def test_a_block_that_objects_hide_tells_nothing() -> None:
     seen = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     seen[:32, :32] = False
     assert sway(zip(pictures, pictures[1:], [seen] * 11, strict=False), NOISE, BLOCK).max() == 0
+
+
+def test_what_sways_slowly_is_seen_some_frames_later() -> None:
+    random = np.random.default_rng(0)
+    wall = cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2
+    pictures = []
+    for index in range(24):
+        by = np.array([[1, 0, 2 * np.sin(index / 8)], [0, 1, 0]])
+        moved = cv2.warpAffine(wall, by, (WIDTH, HEIGHT), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        picture = moved + SIGMA * random.standard_normal(moved.shape)
+        pictures.append(torch.from_numpy(picture.transpose(2, 0, 1)).float())
+
+    def strays(step: int) -> float:
+        everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+        nowhere = np.zeros((HEIGHT, WIDTH), bool)
+        pairs = neighbours(24, 16, lambda _, source: (pictures[source], everywhere), lambda _: nowhere, step)
+        return float(sway(pairs, NOISE, BLOCK)[0, 0])
+
+    assert strays(1) < 0.2 < strays(4)

@@ -35,6 +35,7 @@ _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its 
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
+_SLOWLY = (1, 4)  # frames apart: what sways slowly hardly moves from one to the next
 _MAX_CANVAS = 16  # times the frame
 _SPARE = 8  # rows more of a source than are asked for at first: the blur of a camera asks for some beside them
 
@@ -190,9 +191,12 @@ class Flat:
         rows, columns = -(-height // block), -(-width // block)
         self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
         if self.static:
-            swaying = sway(neighbours(self.count, _SWAYS, self._see, self._masked), self.noise, block)[None].numpy()
+            swaying = torch.zeros(rows, columns)
+            for step in (step for step in _SLOWLY if step < self.count):
+                pairs = neighbours(self.count, _SWAYS, self._see, self._masked, step)
+                swaying = torch.maximum(swaying, sway(pairs, self.noise, block))
             for index in range(self.count):
-                self.tolerances[index] = swaying
+                self.tolerances[index] = swaying[None].numpy()
             return
         for index in range(self.count):
             dx, dy, confidence = torch.from_numpy(self.flow[index])

@@ -50,11 +50,13 @@ def measure_unevenness(count: int, plate: Picture, background: Picture, clean: W
     return unevenness(zip(map(plate, some), map(background, some), shown, strict=True), noise)
 
 
-def neighbours(count: int, wanted: int, see: See, hidden: Where) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Up to `wanted` frames, each with the next one as it sees it, and where both show no object."""
-    for index in _spread(count - 1, wanted):
-        other, visible = see(index, index + 1)
-        yield see(index, index)[0], other, visible & _apart(hidden, index, index + 1)
+def neighbours(
+    count: int, wanted: int, see: See, hidden: Where, step: int = 1
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Up to `wanted` frames, each with the one `step` frames later as it sees it, and where both show no object."""
+    for index in _spread(count - step, wanted):
+        other, visible = see(index, index + step)
+        yield see(index, index)[0], other, visible & _apart(hidden, index, index + step)
 
 
 def _apart(hidden: Where, a: int, b: int) -> Tensor:
