@@ -171,6 +171,7 @@ def _true_canvas(true: TrueShot, canvas: Canvas, store: Store) -> Canvas:
             _frames=(),
             _pictures=(),
             gains=np.ones_like(canvas.gains),
+            falloff=np.ones((3, 1, 1), np.float32),
             misfit=np.ones_like(canvas.misfit),
             _background=entry.stack("background"),
             _seen=entry.stack("seen"),

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN
+from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.lineage import Lineage
@@ -23,15 +24,20 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 
+def _no_falloff() -> np.ndarray:
+    return np.ones((3, 1, 1), np.float32)
+
+
 @dataclass(frozen=True)
 class Canvas:
     """The background as each frame sees it.
 
     background: T x 3 x H x W, or 1 x 3 x H x W when the camera is static. seen: same with one channel, how many clean
     samples a pixel has, of 8, cut to [0, 1]; 0 was never seen and is a guess. gains: T x 3, exposure of each frame over
-    the canvas. misfit: T, how far the undisturbed part of each frame lies from its background, in standard deviations
-    of the noise (1 is perfect). uneven: relative, what the background is too bright or dark by over wide parts. parent:
-    the key of the canvas that this one was made from, "" when cold.
+    the canvas. falloff: 3 x h x w, what a lens leaves of the light, coarsely over the frame. misfit: T, how far the
+    undisturbed part of each frame lies from its background, in standard deviations of the noise (1 is perfect). uneven:
+    relative, what the background is too bright or dark by over wide parts. parent: the key of the canvas that this one
+    was made from, "" when cold.
     """
 
     key: str
@@ -41,6 +47,7 @@ class Canvas:
     _background: Stack
     _seen: Stack
     _tolerance: Stack
+    falloff: np.ndarray = field(default_factory=_no_falloff, kw_only=True)
     uneven: float = field(default=MOST_UNEVEN, kw_only=True)
     _sure: Stack | None = field(default=None, kw_only=True)
     _doubt: Stack | None = field(default=None, kw_only=True)
@@ -70,7 +77,7 @@ class Canvas:
     def background(self, index: int) -> Tensor:
         """3 x H x W in the exposure of the frame."""
         still = self._background[min(index, len(self._background) - 1)]
-        return torch.from_numpy(still) * torch.from_numpy(self.gains[index]).float()[:, None, None]
+        return torch.from_numpy(still) * self._exposure(index)
 
     def seen(self, index: int) -> Tensor:
         """H x W."""
@@ -90,7 +97,12 @@ class Canvas:
         was fetched from tell; None where the camera is static."""
         if self._doubt is None:
             return None
-        return torch.from_numpy(self._doubt[index]) * torch.from_numpy(self.gains[index]).float()[:, None, None] ** 2
+        return torch.from_numpy(self._doubt[index]) * self._exposure(index) ** 2
+
+    def _exposure(self, index: int) -> Tensor:
+        """What a background is multiplied by to be as bright as the frame, 3 x H x W."""
+        lens = spread(torch.from_numpy(self.falloff), *self._seen.shape[-2:])
+        return torch.from_numpy(self.gains[index]).float()[:, None, None] * lens
 
 
 def build_canvas(
@@ -142,6 +154,7 @@ def _read(entry: Entry) -> Canvas:
         entry.stack("background"),
         entry.stack("seen"),
         entry.stack("tolerance"),
+        falloff=arrays["falloff"],
         uneven=meta["uneven"],
         _sure=entry.stack("sure") if entry.has("sure") else None,
         _doubt=entry.stack("doubt") if entry.has("doubt") else None,

@@ -11,6 +11,7 @@ from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import REACH, Gathered, least_doubt, mean_of_clean, undisturbed
 from penumbra_engine.imaging.camera_blur import CameraBlur, View
+from penumbra_engine.imaging.falloff import measure_falloff, spread
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
@@ -21,15 +22,14 @@ from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_unevenness, neighbours
+from penumbra_engine.solvers.omnimatte.light import far_apart, measure_exposures, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, margin, mark, misfit_of
+from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
 _PASSES = 3
-_NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
 _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
 _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
@@ -67,6 +67,8 @@ class Flat:
         self.frame = Window(0, 0, self.width, self.height)
         self.static = registration.model == "static"
         self.gains = np.ones((self.count, 3))
+        self.falloff = torch.ones(3, 1, 1)  # of the lens' light, coarse as it was measured, and for each pixel
+        self.lens_light = spread(self.falloff, self.height, self.width)
         self.sampled = self.gains  # the gains that are out of the samples already
         self.flow = flow.flow
         self.pinhole = registration.lens.flat(pixel_grid(self.height, self.width))
@@ -83,6 +85,8 @@ class Flat:
 
     def run(self) -> Steps[None]:
         self.gains = yield from measure_exposures(self.count, self._see, self._masked, self.static, self._tick)
+        if not self.static:
+            self._measure_falloff()
         pairs = neighbours(self.count, _NOISY, self._see, self._masked)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self._measure_tolerance()
@@ -104,7 +108,7 @@ class Flat:
         the last to tell anything new of each frame, and to give it another background; changed: the frames whose masks
         are no more what they were in the last build of the whole; parent: the build that this one started from, "" for
         none."""
-        self.entry.save("frames", gains=self.gains, misfit=misfit)
+        self.entry.save("frames", gains=self.gains, misfit=misfit, falloff=self.falloff.numpy())
         self.entry.save("passes", exposures=np.stack(self.exposures), brightened=np.stack(self.brightened))
         self.entry.save("canvas", canvas=self.canvas.numpy(), times=self.times.numpy(), light=self.light.numpy())
         self.entry.finish(
@@ -149,7 +153,11 @@ class Flat:
 
     def _plate(self, index: int) -> Tensor:
         """A frame in the exposure of the canvas."""
-        return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
+        return torch.from_numpy(self.plate[index]) / self._exposure(index)
+
+    def _exposure(self, index: int) -> Tensor:
+        """What the canvas is multiplied by to be as bright as a frame, 3 x H x W."""
+        return torch.from_numpy(self.gains[index]).float()[:, None, None] * self.lens_light
 
     def _clean(self, index: int) -> np.ndarray:
         return self.state[index][0] == CLEAN
@@ -175,12 +183,25 @@ class Flat:
     def _masked(self, index: int) -> np.ndarray:
         return self.masks.union(index, margin(self.width))
 
+    def _near_objects(self, index: int) -> np.ndarray:
+        """Where effects are likely, H x W bool."""
+        return self.masks.union(index, NEARBY * self.width)
+
     def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
         """A frame as another sees it, in the exposure of the canvas, and where it does."""
         if self.static or target == source:
             return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
         to_source = torch.from_numpy(np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target])
         return warp(self._plate(source), to_source, self.height, self.width, lens=self.registration.lens)
+
+    def _places(self, target: int, source: int) -> Tensor:
+        """Where in a frame the pixels of another lie, H x W x 2."""
+        return self._in_frame(source, self._on_canvas(target, self.frame))
+
+    def _measure_falloff(self) -> None:
+        pairs = far_apart(self.count, self._see, self._near_objects, self._places)
+        self.falloff = measure_falloff(pairs, self.height, self.width)
+        self.lens_light = spread(self.falloff, self.height, self.width)
 
     def _measure_tolerance(self) -> None:
         """How far the background may be out of place in each part of each frame. With a moving camera, the median of
@@ -215,7 +236,7 @@ class Flat:
         self.trust = self.entry.create_stack("trust", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
             distance = np.minimum(distance_outside(self.masks.union(index)), self.width)
-            trust = np.square(distance / (distance + _NEARBY * self.width))
+            trust = np.square(distance / (distance + NEARBY * self.width))
             self.trust[index] = np.ceil(255 * trust)[None].astype(np.uint8)
 
     def _tolerance(self, index: int) -> Tensor:
@@ -369,8 +390,9 @@ class Flat:
 
     def _layers(self, index: int, first: int, last: int) -> Tensor:
         """Some rows of a frame in the exposure of the canvas, and where they are clean, 4 x h x W."""
-        plate = self.plate.rows(first, last, [index])[0] / self.gains[index].astype(np.float32)[:, None, None]
-        return torch.from_numpy(np.concatenate([plate, self.state.rows(first, last, [index])[0] == CLEAN]))
+        plate = torch.from_numpy(self.plate.rows(first, last, [index])[0]) / self._exposure(index)[:, first:last]
+        clean = torch.from_numpy(self.state.rows(first, last, [index])[0] == CLEAN)
+        return torch.cat([plate, clean.float()])
 
     def _from_neighbours(self, index: int, part: Window) -> tuple[Tensor, Tensor]:
         """The background of a part of a frame from the clean parts of the frames near it, the nearest weighing most:

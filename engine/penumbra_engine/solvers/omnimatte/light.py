@@ -13,6 +13,7 @@ from penumbra_engine.solvers.steps import Steps
 
 _PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
 
+_FAR_APART, _PAIRS = (4, 12), 16  # frames that the fall-off of the lens is measured on, and how many pairs of them
 _JUDGED = 8  # frames that tell how even the light is
 
 #: (target, source): frame `source` as frame `target` sees it, 3 x H x W, and where it does, H x W bool. A frame sees
@@ -57,6 +58,18 @@ def neighbours(
     for index in _spread(count - step, wanted):
         other, visible = see(index, index + step)
         yield see(index, index)[0], other, visible & _apart(hidden, index, index + step)
+
+
+def far_apart(
+    count: int, see: See, hidden: Where, places: Callable[[int, int], Tensor]
+) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
+    """Pairs of frames between which a camera has moved on, as `measure_falloff` asks for them. places: (target,
+    source), where in the source each pixel of the target lies, H x W x 2."""
+    for step in (step for step in _FAR_APART if step < count):
+        for index in _spread(count - step, _PAIRS):
+            other, visible = see(index, index + step)
+            shown = visible & ~torch.from_numpy(hidden(index))
+            yield see(index, index)[0], other, shown, places(index, index + step)
 
 
 def _apart(hidden: Where, a: int, b: int) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
+from penumbra_engine.imaging.falloff import measure_falloff, spread
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
@@ -18,8 +19,8 @@ from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_unevenness, neighbours
-from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, margin, mark, misfit_of
+from penumbra_engine.solvers.omnimatte.light import far_apart, measure_exposures, measure_unevenness, neighbours
+from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
@@ -41,11 +42,14 @@ class MultiView:
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.rays = self.cameras.rays(self.height, self.width)
         self.gains = np.ones((self.count, 3))
+        self.falloff = torch.ones(3, 1, 1)
+        self.lens_light = spread(self.falloff, self.height, self.width)
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
         self.total, self.done = self.count * _STEPS, 0
 
     def run(self) -> Steps[None]:
         self.gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
+        self._measure_falloff()
         pairs = neighbours(self.count, _NOISY, self._see, self._masked)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
@@ -69,7 +73,7 @@ class MultiView:
         sure = self.entry.create_stack("sure", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
             sure[index] = self.geometry.sure(index, self.height, self.width)[None].astype(np.uint8)
-        self.entry.save("frames", gains=self.gains, misfit=misfit)
+        self.entry.save("frames", gains=self.gains, misfit=misfit, falloff=self.falloff.numpy())
         self.entry.finish({"noise": vars(self.noise), "uneven": self._unevenness()})
 
     def _tick(self) -> tuple[int, int]:
@@ -80,8 +84,19 @@ class MultiView:
         return self.masks.union(index, margin(self.width))
 
     def _plate(self, index: int) -> Tensor:
-        """A frame in the exposure of the middle one."""
-        return torch.from_numpy(self.plate[index] / self.gains[index].astype(np.float32)[:, None, None])
+        """A frame in the exposure of the middle one, as a lens shows it that leaves all light everywhere."""
+        gains = torch.from_numpy(self.gains[index]).float()[:, None, None]
+        return torch.from_numpy(self.plate[index]) / (gains * self.lens_light)
+
+    def _measure_falloff(self) -> None:
+        def places(target: int, source: int) -> Tensor:
+            return self._project(target, source, self.rays, self._depth(target))[0]
+
+        def near_objects(index: int) -> np.ndarray:
+            return self.masks.union(index, NEARBY * self.width)
+
+        self.falloff = measure_falloff(far_apart(self.count, self._see, near_objects, places), self.height, self.width)
+        self.lens_light = spread(self.falloff, self.height, self.width)
 
     def _unevenness(self) -> float:
         return measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)

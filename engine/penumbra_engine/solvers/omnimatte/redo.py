@@ -8,6 +8,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.camera_blur import CameraBlur
+from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
@@ -48,6 +49,8 @@ class Redo(Flat):
         self.meta, known, texture = earlier.meta, earlier.load("frames"), earlier.load("canvas")
         self.noise, self.unevens = Noise(**self.meta["noise"]), self.meta["unevens"]
         self.gains, self.misfit = known["gains"], known["misfit"]
+        self.falloff = torch.from_numpy(known["falloff"])
+        self.lens_light = spread(self.falloff, self.height, self.width)
         passes = earlier.load("passes")
         self.exposures, self.brightened = list(passes["exposures"]), list(passes["brightened"])
         self.canvas, self.times, self.light = (torch.from_numpy(texture[name]) for name in ("canvas", "times", "light"))

@@ -95,6 +95,7 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
             "parent": canvas.parent,
             "kept": named(shot.frames[index] for index in canvas.kept) if canvas.kept else "",
             "noise": vars(canvas.noise),
+            "lens_takes": round(1 - float(canvas.falloff.min() / canvas.falloff.max()), 3),
             "misfit_sigma": by_frame(shot, canvas.misfit),
             "gains": {
                 str(f): [round(float(g), 5) for g in gain] for f, gain in zip(shot.frames, canvas.gains, strict=True)

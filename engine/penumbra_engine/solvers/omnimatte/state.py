@@ -11,6 +11,7 @@ from penumbra_engine.imaging.noise import Noise
 
 MASKED, DISTURBED, CLEAN = 0, 1, 2
 _MARGIN = 0.017  # of the width: how far a rough mask may fall short of its object
+NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
 _NEAR, _WIDE = 2, 5  # px, the radii of the squares over which evidence is gathered
 _CERTAIN = 5.0  # standard deviations of a mean over a square
 LIKELY, FAINT = 2.5, 1.8  # the same, next to what is certain: in what is delivered, and in what is but left out
