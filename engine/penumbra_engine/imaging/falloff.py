@@ -15,6 +15,7 @@ _EXACT = 0.01  # logarithm: what blocks differ by besides
 _REST = 0.3  # logarithm: what each term is beforehand, where nothing tells
 _ROUNDS = 6
 _FELT = 0.04  # logarithm: where the borders are darker than the middle by less, there is no fall-off
+_MOST = 1.0  # the same: by more, it is something else
 
 
 def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], height: int, width: int) -> Tensor:
@@ -23,9 +24,8 @@ def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], heig
     pairs: (picture, other, valid, places) of frames far apart, in one exposure: 3 x H x W scene-linear, the other as
     the first sees it; valid, H x W bool, where both show the scene and no effect is likely; places, H x W x 2, where in
     the other frame it was taken from. The logarithm of what they differ by is the fall-off here less the fall-off there
-    (Goldman & Chen 2005), an even polynomial of the distance from the middle (radius to the sixth) and a quadric of
-    both directions besides: a lens is not always in the middle. Least absolute differences: what moves is in some of
-    the pairs. What a camera that moves in one direction can't tell stays even.
+    (Goldman & Chen 2005), an even polynomial of the distance from the middle, to the sixth power: of that a camera tells
+    all that moves in any one direction. Least absolute differences: what moves is in some of the pairs.
     """
     block = max(4, round(_BLOCK * width))
     weights, differences = [], []
@@ -47,7 +47,7 @@ def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], heig
     border = np.ones((_ROWS, _COLUMNS), bool)
     border[1:-1, 1:-1] = False
     middle = found[:, _ROWS // 2, _COLUMNS // 2]
-    if middle.mean() - found[:, border].mean() < _FELT:
+    if not _FELT < middle.mean() - found[:, border].mean() < _MOST:
         return torch.ones(3, 1, 1)
     return torch.from_numpy(np.exp(found - middle[:, None, None])).float()
 
@@ -70,7 +70,7 @@ def _terms(points: Tensor, height: int, width: int) -> np.ndarray:
     """What each term of the polynomial is at N points, N x terms; 0 all in the middle."""
     x, y = ((points.double() - points.new_tensor([width - 1, height - 1]).double() / 2) / (width / 2)).numpy().T
     square = x * x + y * y
-    return np.stack([x, y, x * x, y * y, x * y, square**2, square**3], 1)
+    return np.stack([square, square**2, square**3], 1)
 
 
 def _solve(weights: np.ndarray, differences: np.ndarray) -> np.ndarray:
