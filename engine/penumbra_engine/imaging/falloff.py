@@ -24,8 +24,8 @@ def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], heig
     pairs: (picture, other, valid, places) of frames far apart, in one exposure: 3 x H x W scene-linear, the other as
     the first sees it; valid, H x W bool, where both show the scene and no effect is likely; places, H x W x 2, where in
     the other frame it was taken from. The logarithm of what they differ by is the fall-off here less the fall-off there
-    (Goldman & Chen 2005), an even polynomial of the distance from the middle, to the sixth power: of that a camera tells
-    all that moves in any one direction. Least absolute differences: what moves is in some of the pairs.
+    (Goldman & Chen 2005), an even polynomial of the distance from the middle, to the sixth power: a camera that moves
+    in any one direction tells all of that. Least absolute differences: what moves is in some of the pairs.
     """
     block = max(4, round(_BLOCK * width))
     weights, differences = [], []
