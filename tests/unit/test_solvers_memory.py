@@ -24,8 +24,16 @@ def test_what_does_not_fit_is_refused_with_what_it_takes(monkeypatch: pytest.Mon
 
 
 def test_nothing_is_refused_where_the_system_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "available", lambda: None)
-    require(1e15, "a plate", "give less")
+    def refused(free: float | None) -> bool:
+        monkeypatch.setattr(memory, "available", lambda: free)
+        try:
+            require(1e15, "a plate", "give less")
+        except EngineError:
+            return True
+        return False
+
+    assert refused(8e9)
+    assert not refused(None)
 
 
 def test_this_machine_tells_what_it_has() -> None:

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-_ROWS, _COLUMNS = 7, 11  # places where it is looked for; light falls off smoothly
+_ROWS, _COLUMNS = 7, 11  # places that it is told of, the corners among them; it is smooth between them
 _BLOCK = 0.04  # of the width: what is compared at a time
 _SHOWN = 0.5  # of a block: what has to be seen of it
 _DARK = 1e-3  # scene-linear: below that a ratio tells nothing

@@ -11,7 +11,7 @@ from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.background import REACH, Gathered, least_doubt, mean_of_clean, undisturbed
 from penumbra_engine.imaging.camera_blur import CameraBlur, View
-from penumbra_engine.imaging.falloff import measure_falloff, spread
+from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
@@ -22,7 +22,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.light import far_apart, measure_exposures, measure_unevenness, neighbours
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
@@ -67,8 +67,7 @@ class Flat:
         self.frame = Window(0, 0, self.width, self.height)
         self.static = registration.model == "static"
         self.gains = np.ones((self.count, 3))
-        self.falloff = torch.ones(3, 1, 1)  # of the lens' light, coarse as it was measured, and for each pixel
-        self.lens_light = spread(self.falloff, self.height, self.width)
+        self._take_out(torch.ones(3, 1, 1))
         self.sampled = self.gains  # the gains that are out of the samples already
         self.flow = flow.flow
         self.pinhole = registration.lens.flat(pixel_grid(self.height, self.width))
@@ -86,7 +85,8 @@ class Flat:
     def run(self) -> Steps[None]:
         self.gains = yield from measure_exposures(self.count, self._see, self._masked, self.static, self._tick)
         if not self.static:
-            self._measure_falloff()
+            size = (self.height, self.width)
+            self._take_out(measure_lens(self.count, self._see, self._near_objects, self._places, size))
         pairs = neighbours(self.count, _NOISY, self._see, self._masked)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self._measure_tolerance()
@@ -194,14 +194,13 @@ class Flat:
         to_source = torch.from_numpy(np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target])
         return warp(self._plate(source), to_source, self.height, self.width, lens=self.registration.lens)
 
+    def _take_out(self, falloff: Tensor) -> None:
+        """Look at frames as a lens shows them that leaves all light everywhere."""
+        self.falloff, self.lens_light = falloff, spread(falloff, self.height, self.width)
+
     def _places(self, target: int, source: int) -> Tensor:
         """Where in a frame the pixels of another lie, H x W x 2."""
         return self._in_frame(source, self._on_canvas(target, self.frame))
-
-    def _measure_falloff(self) -> None:
-        pairs = far_apart(self.count, self._see, self._near_objects, self._places)
-        self.falloff = measure_falloff(pairs, self.height, self.width)
-        self.lens_light = spread(self.falloff, self.height, self.width)
 
     def _measure_tolerance(self) -> None:
         """How far the background may be out of place in each part of each frame. With a moving camera, the median of

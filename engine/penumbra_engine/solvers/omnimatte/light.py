@@ -1,4 +1,4 @@
-"""Light: the exposure and the noise of frames, and how even the light on their backgrounds is."""
+"""Light: the exposure and the noise of frames, what the lens leaves of it, and how even it is on backgrounds."""
 
 from collections.abc import Callable, Iterator
 
@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.disturbance import unevenness
+from penumbra_engine.imaging.falloff import measure_falloff
 from penumbra_engine.imaging.gain import exposure_ratio
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.solvers.steps import Steps
@@ -60,15 +61,22 @@ def neighbours(
         yield see(index, index)[0], other, visible & _apart(hidden, index, index + step)
 
 
-def far_apart(
-    count: int, see: See, hidden: Where, places: Callable[[int, int], Tensor]
+def measure_lens(
+    count: int, see: See, near: Where, places: Callable[[int, int], Tensor], size: tuple[int, int]
+) -> Tensor:
+    """The fall-off of a lens as of `measure_falloff`, by frames between which the camera has moved on. near: where
+    effects are likely. places: (target, source), where in the source each pixel of the target lies, H x W x 2. size:
+    height, width of a frame."""
+    return measure_falloff(_far_apart(count, see, near, places), *size)
+
+
+def _far_apart(
+    count: int, see: See, near: Where, places: Callable[[int, int], Tensor]
 ) -> Iterator[tuple[Tensor, Tensor, Tensor, Tensor]]:
-    """Pairs of frames between which a camera has moved on, as `measure_falloff` asks for them. places: (target,
-    source), where in the source each pixel of the target lies, H x W x 2."""
     for step in (step for step in _FAR_APART if step < count):
         for index in _spread(count - step, _PAIRS):
             other, visible = see(index, index + step)
-            shown = visible & ~torch.from_numpy(hidden(index))
+            shown = visible & ~torch.from_numpy(near(index))
             yield see(index, index)[0], other, shown, places(index, index + step)
 
 

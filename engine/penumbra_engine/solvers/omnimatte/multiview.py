@@ -10,7 +10,7 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
-from penumbra_engine.imaging.falloff import measure_falloff, spread
+from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
@@ -19,7 +19,7 @@ from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
-from penumbra_engine.solvers.omnimatte.light import far_apart, measure_exposures, measure_unevenness, neighbours
+from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
@@ -42,14 +42,14 @@ class MultiView:
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.rays = self.cameras.rays(self.height, self.width)
         self.gains = np.ones((self.count, 3))
-        self.falloff = torch.ones(3, 1, 1)
-        self.lens_light = spread(self.falloff, self.height, self.width)
+        self._take_out(torch.ones(3, 1, 1))
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
         self.total, self.done = self.count * _STEPS, 0
 
     def run(self) -> Steps[None]:
         self.gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
-        self._measure_falloff()
+        size = (self.height, self.width)
+        self._take_out(measure_lens(self.count, self._see, self._near_objects, self._places, size))
         pairs = neighbours(self.count, _NOISY, self._see, self._masked)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
@@ -88,15 +88,17 @@ class MultiView:
         gains = torch.from_numpy(self.gains[index]).float()[:, None, None]
         return torch.from_numpy(self.plate[index]) / (gains * self.lens_light)
 
-    def _measure_falloff(self) -> None:
-        def places(target: int, source: int) -> Tensor:
-            return self._project(target, source, self.rays, self._depth(target))[0]
+    def _take_out(self, falloff: Tensor) -> None:
+        """Look at frames as a lens shows them that leaves all light everywhere."""
+        self.falloff, self.lens_light = falloff, spread(falloff, self.height, self.width)
 
-        def near_objects(index: int) -> np.ndarray:
-            return self.masks.union(index, NEARBY * self.width)
+    def _near_objects(self, index: int) -> np.ndarray:
+        """Where effects are likely, H x W bool."""
+        return self.masks.union(index, NEARBY * self.width)
 
-        self.falloff = measure_falloff(far_apart(self.count, self._see, near_objects, places), self.height, self.width)
-        self.lens_light = spread(self.falloff, self.height, self.width)
+    def _places(self, target: int, source: int) -> Tensor:
+        """Where in a frame the pixels of another lie, H x W x 2."""
+        return self._project(target, source, self.rays, self._depth(target))[0]
 
     def _unevenness(self) -> float:
         return measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)

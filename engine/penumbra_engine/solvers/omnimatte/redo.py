@@ -8,7 +8,6 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.camera_blur import CameraBlur
-from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
@@ -28,10 +27,10 @@ _HALO = 12  # px: what is near a pixel decides about it
 class Redo(Flat):
     """One build that starts from an earlier one.
 
-    What was measured of the whole shot is kept: noise, exposures, tolerance, evenness of the light, the brightest
-    light, the shutter. Around what a changed mask shows or hides the canvas is built again as `Flat` builds it; where
-    that moves a background by less than the search for effects can tell, the background stays what it was, and so does
-    all that is made of it.
+    What was measured of the whole shot is kept: noise, exposures, the lens, tolerance, evenness of the light, the
+    brightest light, the shutter. Around what a changed mask shows or hides the canvas is built again as `Flat` builds
+    it; where that moves a background by less than the search for effects can tell, the background stays what it was,
+    and so does all that is made of it.
     """
 
     def __init__(
@@ -49,8 +48,7 @@ class Redo(Flat):
         self.meta, known, texture = earlier.meta, earlier.load("frames"), earlier.load("canvas")
         self.noise, self.unevens = Noise(**self.meta["noise"]), self.meta["unevens"]
         self.gains, self.misfit = known["gains"], known["misfit"]
-        self.falloff = torch.from_numpy(known["falloff"])
-        self.lens_light = spread(self.falloff, self.height, self.width)
+        self._take_out(torch.from_numpy(known["falloff"]))
         passes = earlier.load("passes")
         self.exposures, self.brightened = list(passes["exposures"]), list(passes["brightened"])
         self.canvas, self.times, self.light = (torch.from_numpy(texture[name]) for name in ("canvas", "times", "light"))
