@@ -44,6 +44,16 @@ def test_what_is_no_composite_says_so_and_without_foreground_there_is_no_evidenc
     assert background_evidence(picture, background, variance, unknown, torch.zeros_like(foreground)) is None
 
 
+def test_light_beyond_a_half_float_and_next_to_no_noise_leave_evidence_in_numbers() -> None:
+    picture, background, unknown, foreground = row([0.0, 0.5, 1.0], torch.tensor([0.1, 0.5, 0.9]))
+    for scale in (1e-3, 1.0, 7e4):
+        found = background_evidence(
+            picture * scale, background * scale, torch.full_like(picture[0], 1e-9), unknown, foreground
+        )
+        assert found is not None and (found.mean - torch.tensor([0.0, 0.5, 1.0])).abs().max() < 0.06
+        assert all(told.isfinite().all() for told in found)
+
+
 def test_a_background_in_shadow_is_no_foreground_where_shadows_are_reckoned_with() -> None:
     picture, background, unknown, foreground = row([0.0, 1.0], torch.tensor([0.5, 0.35, 0.2]))
     picture[:, 0, 8] *= 0.6  # as if half of it were of a dark foreground

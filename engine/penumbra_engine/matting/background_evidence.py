@@ -19,7 +19,9 @@ _TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, i
 _SHADING = 0.3  # the same along its own direction: what is lit more or less
 _DEEPEST = 0.1  # of the light: what a shadow leaves at least
 _LEAST = 1e-8  # variance of a picture without noise
-_AT_ONCE = 16_384  # pixels
+_DEEPEST_FALL = -60.0  # log: what is less likely than the likeliest by that is nothing, and denormal numbers are slow
+_SIDE = 2  # px: pixels of a square share their candidates
+_AT_ONCE = 2048  # pixels: what they need stays in the processor's cache
 
 
 class Evidence(NamedTuple):
@@ -60,13 +62,10 @@ def background_evidence(
     thin = min(_THIN, max(1, len(sources) // _CANDIDATES))
     order = np.random.default_rng(0).permutation(len(sources))[::thin]
     sources = sources[torch.from_numpy(order).to(sources.device)]
-    count = min(_CANDIDATES, len(sources))
-    _, near = cKDTree(sources.cpu().numpy()).query(where.cpu().numpy(), count, workers=-1)
-    candidates = sources[torch.from_numpy(near.reshape(len(where), count)).to(picture.device)]
-    parts = [
-        _likelihood(picture, background, variance, pixels, near, shadows)
-        for pixels, near in zip(where.split(_AT_ONCE), candidates.split(_AT_ONCE), strict=True)
-    ]
+    colours, near = _at(picture, sources), _near(sources, where)
+    seen, behind, noise = _at(picture, where), _at(background, where), variance[unknown].clamp(min=_LEAST)
+    some = (of.split(_AT_ONCE, -1) for of in (seen, behind, noise, near.T))
+    parts = [_likelihood(a, b, c, colours[:, of], shadows) for a, b, c, of in zip(*some, strict=True)]
     likely, misfit = (torch.cat(values) for values in zip(*parts, strict=True))
     levels, steps = _levels(picture)
     before = _before(steps)
@@ -81,32 +80,48 @@ def background_evidence(
     return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
 
 
-def _likelihood(
-    picture: Tensor, background: Tensor, variance: Tensor, pixels: Tensor, candidates: Tensor, shadows: float
-) -> tuple[Tensor, Tensor]:
+def _near(sources: Tensor, where: Tensor) -> Tensor:
+    """Which of the sources are near each of some pixels, N x K. sources: M x 2, y and x. where: N x 2."""
+    count, (rows, columns) = min(_CANDIDATES, len(sources)), (where // _SIDE).T
+    width = int(columns.max()) + 1
+    squares, of = torch.unique(rows * width + columns, return_inverse=True)
+    middles = torch.stack([squares // width, squares % width], 1) * _SIDE + (_SIDE - 1) / 2
+    _, near = cKDTree(sources.cpu().numpy()).query(middles.cpu().numpy(), count)
+    return torch.from_numpy(near.reshape(len(squares), count)).to(sources.device)[of]
+
+
+def _at(picture: Tensor, places: Tensor) -> Tensor:
+    """A picture C x H x W at places N x 2, y and x; C x N."""
+    return picture.flatten(1).index_select(1, places[:, 0] * picture.shape[2] + places[:, 1])
+
+
+def _likelihood(seen: Tensor, behind: Tensor, noise: Tensor, colour: Tensor, shadows: float) -> tuple[Tensor, Tensor]:
     """How likely (log) each of the L alphas is, N x L, the last of them a shadow alone where those are reckoned with;
-    and the misfit, N. pixels: N x 2, y and x. candidates: N x K x 2, of foreground pixels."""
-    y, x = pixels.T
-    colour = picture[:, candidates[..., 0], candidates[..., 1]]  # 3 x N x K
-    offset, line = (picture - background)[:, y, x, None], colour - background[:, y, x, None]
+    and the misfit, N. seen, behind: 3 x N, picture and background. noise: N, their variance. colour: 3 x K x N, of
+    foreground pixels."""
+    offset, line = (seen - behind)[:, None], colour - behind[:, None]
     # Every distance is a polynomial in alpha of these products; nothing with three channels is made for each level.
     square, along, length = offset.square().sum(0), (offset * line).sum(0), line.square().sum(0)
     energy, with_offset, with_line = colour.square().sum(0), (colour * offset).sum(0), (colour * line).sum(0)
-    noise = variance[y, x, None].clamp(min=_LEAST)
-    levels, steps = _levels(picture)
-    likely, misfit = [], torch.full_like(noise[:, 0], torch.inf)
+    levels, steps = _levels(seen)
+    likely, misfit = [], torch.full_like(noise, torch.inf)
     for alpha, step, before in zip(levels.tolist(), steps.tolist(), _before(steps).tolist(), strict=True):
-        # A level stands for all alphas up to half way to the next.
-        spread = noise + (_TEXTURE * alpha) ** 2 * energy / 3 + step**2 / 12 * length
-        lit = spread + (_SHADING * alpha) ** 2 * energy
-        distance = square - 2 * alpha * along + alpha**2 * length
-        shaded = (_SHADING * alpha * (with_offset - alpha * with_line)).square()
-        distance = (distance - shaded / lit) / spread
-        misfit = torch.minimum(misfit, distance.amin(1))
-        likely.append(torch.logsumexp(-0.5 * (distance + 2 * spread.log() + lit.log()), 1) + math.log(before))
+        # A level stands for all alphas up to half way to the next. In place, as all of this is bound by memory.
+        shading = (_SHADING * alpha) ** 2
+        spread = torch.add(noise, energy, alpha=(_TEXTURE * alpha) ** 2 / 3).add_(length, alpha=step**2 / 12)
+        density = torch.add(spread, energy, alpha=shading).rsqrt_()
+        shaded = torch.sub(with_offset, with_line, alpha=alpha).mul_(density)
+        distance = torch.add(square, along, alpha=-2 * alpha).add_(length, alpha=alpha**2)
+        precision = spread.reciprocal_()
+        distance.addcmul_(shaded, shaded, value=-shading).mul_(precision)
+        density.mul_(precision)
+        least = distance.amin(0)
+        density.mul_(distance.sub_(least).mul_(-0.5).clamp_(min=_DEEPEST_FALL).exp_())
+        likely.append(density.sum(0).log_() - 0.5 * least + math.log(before))
+        misfit = torch.minimum(misfit, least)
     if shadows:
-        alone, left_over = _in_shadow(picture[:, y, x], background[:, y, x], noise[:, 0])
-        likely.append(alone + math.log(shadows * candidates.shape[1]))
+        alone, left_over = _in_shadow(seen, behind, noise)
+        likely.append(alone + math.log(shadows * colour.shape[1]))
         misfit = torch.minimum(misfit, left_over)
     return torch.stack(likely, 1), misfit
 

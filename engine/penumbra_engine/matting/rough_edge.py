@@ -25,12 +25,22 @@ def by_rough_edge(likely: Tensor, levels: Tensor, before: Tensor, distance: Tens
     the foreground looks like the background, and one laid about fur hardly says anything.
     """
     thin = slice(None, None, -(-len(likely) // _ENOUGH))
-    total, best, chosen = torch.logsumexp(likely[thin], 1), -math.inf, (1.0, 0.0, 1.0)
-    for edge in itertools.product(_SHARPNESS, _BEYOND, _SOFTNESS):
-        heard = _heard(levels, before, distance[thin], *edge)
-        explained = float((torch.logsumexp(likely[thin] + heard, 1) - total).mean())
-        if explained > best:
-            best, chosen = explained, edge
+    soft = (levels > 0) & (levels < 1)
+    # Both apart, soft alphas and others: their sums follow from those without `often`. L x N: sums go along rows.
+    by_colour = _parted((likely[thin] - likely[thin].amax(1, keepdim=True)).exp().T, soft)
+    beforehand = _parted((before / before.sum())[:, None], soft)
+    exponents = _parted(levels[:, None], soft)
+    best, chosen = -math.inf, (1.0, 0.0, 1.0)
+    for pixels, beyond in itertools.product(_SHARPNESS, _BEYOND):
+        covered = _covered(distance[thin], pixels, beyond)
+        heard = [(exponent * covered).exp_() for exponent in exponents]
+        (soft_seen, seen), (soft_any, some) = (
+            [(of * part).sum(0) for of, part in zip(heard, parts, strict=True)] for parts in (by_colour, beforehand)
+        )
+        for often in _SOFTNESS:
+            explained = float(((seen + often * soft_seen) / (some + often * soft_any)).log_().mean())
+            if explained > best:
+                best, chosen = explained, (pixels, beyond, often)
     return likely + _COUNTS * _heard(levels, before, distance, *chosen)
 
 
@@ -38,5 +48,14 @@ def _heard(levels: Tensor, before: Tensor, distance: Tensor, pixels: float, beyo
     """By how much (log) each alpha is likelier at a distance from the rough edge than beforehand, N x L."""
     prior = (before / before.sum()).log()
     soft = math.log(often) * ((levels > 0) & (levels < 1))
-    covered = ((beyond - distance) / pixels).clamp(-_SUREST, _SUREST)[:, None]
-    return torch.log_softmax(prior + soft + levels * covered, 1) - prior
+    return torch.log_softmax(prior + soft + levels * _covered(distance, pixels, beyond)[:, None], 1) - prior
+
+
+def _covered(distance: Tensor, pixels: float, beyond: float) -> Tensor:
+    """The log odds of being covered at a distance from the rough edge, N."""
+    return ((beyond - distance) / pixels).clamp(-_SUREST, _SUREST)
+
+
+def _parted(of_levels: Tensor, soft: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows of soft alphas, and the others."""
+    return of_levels[soft].contiguous(), of_levels[~soft].contiguous()
