@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.median import median
 from penumbra_engine.imaging.noise import Noise
 
 _RADIUS = 2  # px that light is compared over
@@ -45,7 +46,7 @@ class FullLight:
             return
         count = (2 * _RADIUS + 1) ** 2 * len(picture)
         noisy = (left.clamp(min=1) / (count * total).clamp(min=1)).sqrt()
-        light = light - light[alike].median()
+        light = light - median(light[alike])
         surely = light * (light / (_CHANCE * noisy) - 1).clamp(0, 1)
         self._brightest = torch.where(scaled, torch.maximum(self._brightest, surely), self._brightest)
         self._rests += seen & (light.abs() < (_AT_REST**2 + noisy.square()).sqrt())

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from penumbra_engine.cache import Entry, Store
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.steps import Steps
 
@@ -20,8 +21,8 @@ def frame_by_frame(
     """The complete entry of a stage: float32 stacks T x C x H x W by name.
 
     shot: a key that stays while hints change. inputs: of each of the T frames, a key of all that it is made from.
-    shapes: C x H x W of each stack. make: the pictures of a frame by name. Frames whose inputs are those of the entry
-    that was made last are copied from it.
+    shapes: C x H x W of each stack. make: the pictures of a frame by name, called by several threads. Frames whose
+    inputs are those of the entry that was made last are copied from it.
     """
     lineage, count = Lineage(store, stage, shot), len(inputs)
     with store.entry(stage, inputs=list(inputs)) as entry:
@@ -33,11 +34,15 @@ def frame_by_frame(
             else:
                 stacks = {name: entry.create_stack(name, (count, *shape)) for name, shape in shapes.items()}
                 known = [""] * count
-            for index in range(count):
+
+            def made(index: int) -> None:
                 if inputs[index] != known[index]:
                     for name, picture in make(index).items():
                         stacks[name][index] = picture
-                yield index + 1, count
+
+            pixels = max(height * width for _, height, width in shapes.values())
+            for done, _ in enumerate(abreast(made, range(count), pixels)):
+                yield done + 1, count
             entry.finish({"inputs": list(inputs)})
         lineage.record(entry.key, "", entry.key)
         return entry

@@ -8,6 +8,7 @@ import numpy as np
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.media import Shot
 from penumbra_engine.media.encoding import encode
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _PROBES = 8  # frames that the exposure is measured on
@@ -50,12 +51,18 @@ def decode(shot: Shot, store: Store) -> Steps[Plates]:
         if not entry.complete:
             plate = entry.create_stack("plate", (count, 3, shot.height, shot.width))
             luminance = entry.create_stack("luminance", (count, 1, shot.height, shot.width), np.uint8)
-            for index, frame in enumerate(shot.frames):
-                plate[index] = np.ascontiguousarray(shot.plate(frame).transpose(2, 0, 1))
+
+            def read(index: int) -> None:
+                plate[index] = np.ascontiguousarray(shot.plate(shot.frames[index]).transpose(2, 0, 1))
+
+            def look(index: int) -> None:
+                luminance[index] = encoded_luminance(shot, plate[index], exposure)[None]
+
+            for index, _ in enumerate(abreast(read, range(count), shot.height * shot.width)):
                 yield count + index, 2 * count
             exposure = _exposure(shot, plate)
-            for index in range(count):
-                luminance[index] = encoded_luminance(shot, plate[index], exposure)[None]
+            for _ in abreast(look, range(count), shot.height * shot.width):
+                yield 2 * count - 1, 2 * count
             entry.finish({"exposure": exposure})
         return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"), entry.meta["exposure"])
 

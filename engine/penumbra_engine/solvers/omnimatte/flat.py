@@ -1,5 +1,6 @@
 """Flat: one background under all frames of a camera that stands or turns, and for each frame its own made of it."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,11 +21,18 @@ from penumbra_engine.imaging.sway import sway
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
+from penumbra_engine.solvers.omnimatte.light import (
+    gain_over,
+    measure_exposures,
+    measure_lens,
+    measure_unevenness,
+    neighbours,
+)
 from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.omnimatte.state import CLEAN, LEAST_CLEAN, MASKED, NEARBY, margin, mark, misfit_of
+from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
@@ -132,6 +140,11 @@ class Flat:
     def _tick(self) -> tuple[int, int]:
         self.done += 1
         return min(self.done, self.total), self.total
+
+    def _abreast(self, make: Callable[[int], None]) -> Steps[None]:
+        """Do what is to be done for each frame on its own."""
+        for _ in abreast(make, range(self.count), self.height * self.width):
+            yield self._tick()
 
     def _extent(self) -> tuple[np.ndarray, int, int]:
         """Homographies T x 3 x 3 from frame to canvas pixels, and the canvas' height and width."""
@@ -254,10 +267,12 @@ class Flat:
         around = self._around()
         texels = pixel_grid(self.canvas_height, self.canvas_width)[pixels(around)]
         warped = self.entry.create_stack("warped", (self.count, 4, around.height, around.width))
-        for index in range(self.count):
+
+        def see(index: int) -> None:
             picture, inside = sample(self._plate(index), self._in_frame(index, texels))
             warped[index] = torch.cat([picture, inside[None].float()]).numpy()
-            yield self._tick()
+
+        yield from self._abreast(see)
         self.sampled = self.gains
         return warped
 
@@ -318,22 +333,23 @@ class Flat:
         self.canvas *= self.light
 
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:
-        """Mark in `state` where each frame differs from its background; give each frame's misfit, and unless it is the
-        last time, follow its exposure."""
+        """Mark in `state` where each frame differs from its background. The last time give each frame's misfit, before
+        follow its exposure."""
         gains, misfit = np.ones((self.count, 3)), np.zeros(self.count)
         uneven = measure_unevenness(self.count, self._plate, self._from_canvas, self._clean, self.noise)
         self.unevens.append(uneven)
         self.exposures.append(self.gains)
-        for index in range(self.count):
+
+        def find(index: int) -> None:
             plate, background = self._plate(index), self._from_canvas(index)
             state = mark(self.state[index][0], plate, background, self.noise, self._tolerance(index), uneven)
             self.state[index] = state[None]
-            misfit[index] = misfit_of(state, plate, background, self.noise)
-            chosen = torch.from_numpy(state == CLEAN)
-            if chosen.float().mean() > LEAST_CLEAN:
-                lit = plate[:, chosen] / background[:, chosen].clamp(min=1e-4)
-                gains[index] = lit.median(1).values.numpy()
-            yield self._tick()
+            if last:
+                misfit[index] = misfit_of(state, plate, background, self.noise)
+            else:
+                gains[index] = gain_over(background, plate, state == CLEAN)
+
+        yield from self._abreast(find)
         follow = not last and np.abs(gains - 1).max() > _FELT
         self.brightened.append(np.median(gains, axis=0) if follow else np.ones(3))
         if follow:
@@ -356,11 +372,13 @@ class Flat:
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
         yield from (self._tick() for _ in self.blur.measure(self._compared, _NEAR))
         doubts = self.entry.create_stack("doubt", (count, 3, self.height, self.width))
-        for index in range(self.count):
+
+        def fetch(index: int) -> None:
             background, doubt = self._from_neighbours(index, self.frame)
             self.background[index], doubts[index] = background.numpy(), doubt.numpy()
             seen[index] = self._seen(index, self.frame).numpy()
-            yield self._tick()
+
+        yield from self._abreast(fetch)
 
     def _seen(self, index: int, part: Window) -> Tensor:
         often, _ = sample(self.times[None], self._on_canvas(index, part), "bilinear")

@@ -9,6 +9,7 @@ import torch
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.flow import dense_flow, round_trip_confidence
 from penumbra_engine.imaging.warp import warp
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -41,7 +42,8 @@ def estimate_flow(plates: Plates, registration: Registration, store: Store) -> S
             scale = min(1.0, _MAX_SIDE / max(height, width))
             small = (max(16, round(width * scale)), max(16, round(height * scale)))
             stack = entry.create_stack("flow", (count, 3, small[1], small[0]))
-            for index in range(count - 1):
+
+            def measure(index: int) -> None:
                 a = plates.luminance[index][0]
                 next_frame = torch.from_numpy(plates.luminance[index + 1].astype(np.float32))
                 to_next = np.linalg.inv(registration.cameras[index + 1]) @ registration.cameras[index]
@@ -54,6 +56,8 @@ def estimate_flow(plates: Plates, registration: Registration, store: Store) -> S
                 forward, backward = dense_flow(a, b), dense_flow(b, a)
                 confidence = round_trip_confidence(forward, backward)
                 stack[index] = np.concatenate([forward / scale, confidence[None]])
+
+            for index, _ in enumerate(abreast(measure, range(count - 1), height * width)):
                 yield index, count
             if count > 1:
                 stack[count - 1] = stack[count - 2]

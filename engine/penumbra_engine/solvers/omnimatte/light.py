@@ -9,7 +9,10 @@ from torch import Tensor
 from penumbra_engine.imaging.disturbance import unevenness
 from penumbra_engine.imaging.falloff import measure_falloff
 from penumbra_engine.imaging.gain import exposure_ratio
+from penumbra_engine.imaging.median import median
 from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.solvers.abreast import abreast
+from penumbra_engine.solvers.omnimatte.state import LEAST_CLEAN
 from penumbra_engine.solvers.steps import Steps
 
 _PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
@@ -36,13 +39,28 @@ def measure_exposures(
     """
     middle = count // 2
     gains = np.ones((count, 3))
-    for index in sorted(range(count), key=lambda t: abs(t - middle))[1:]:
-        source = middle if static else index + (1 if index < middle else -1)
+
+    def source_of(index: int) -> int:
+        return middle if static else index + (1 if index < middle else -1)
+
+    def ratio(index: int) -> Tensor:
+        source = source_of(index)
         (plate, _), (other, visible) = see(index, index), see(index, source)
-        ratio = exposure_ratio(plate, other, visible & _apart(hidden, index, source))
-        gains[index] = gains[source] * ratio.double().numpy()
+        return exposure_ratio(plate, other, visible & _apart(hidden, index, source))
+
+    outwards = sorted(range(count), key=lambda t: abs(t - middle))[1:]
+    for index, found in zip(outwards, abreast(ratio, outwards, see(middle, middle)[1].numel()), strict=True):
+        gains[index] = gains[source_of(index)] * found.double().numpy()
         yield tick()
     return gains if np.abs(gains - 1).max() > _PLAIN else np.ones_like(gains)
+
+
+def gain_over(background: Tensor, plate: Tensor, clean: np.ndarray) -> np.ndarray:
+    """By what the clean part of a plate is brighter than its background, one factor a channel; 1 where next to nothing
+    of it is clean. 3 x H x W both, and H x W bool; 3."""
+    if clean.mean() <= LEAST_CLEAN:
+        return np.ones(3)
+    return median((plate / background.clamp(min=1e-4))[:, torch.from_numpy(clean)]).numpy()
 
 
 def measure_unevenness(count: int, plate: Picture, background: Picture, clean: Where, noise: Noise) -> float:

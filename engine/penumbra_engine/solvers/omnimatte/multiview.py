@@ -1,6 +1,6 @@
 """Multi-view: the background of a travelling camera, fetched for each frame from frames that see the same points."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
@@ -79,6 +80,11 @@ class MultiView:
     def _tick(self) -> tuple[int, int]:
         self.done += 1
         return min(self.done, self.total), self.total
+
+    def _abreast(self, make: Callable[[int], None]) -> Steps[None]:
+        """Do what is to be done for each frame on its own."""
+        for _ in abreast(make, range(self.count), self.height * self.width):
+            yield self._tick()
 
     def _masked(self, index: int) -> np.ndarray:
         return self.masks.union(index, margin(self.width))
@@ -153,9 +159,7 @@ class MultiView:
         self.geometry = replace(self.geometry, depth=depth)
 
     def _fuse_all(self, offsets: tuple[int, ...]) -> Steps[None]:
-        for index in range(self.count):
-            self._fuse(index, frames_around(index, self.count, offsets))
-            yield self._tick()
+        yield from self._abreast(lambda index: self._fuse(index, frames_around(index, self.count, offsets)))
 
     def _fuse(self, index: int, sources: list[int]) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
@@ -183,7 +187,8 @@ class MultiView:
     def _settle_all(self) -> Steps[None]:
         """The mean of what turned out to be clean. Where all samples agreed, and none was found to be of an effect,
         that is what there is already."""
-        for index in range(self.count):
+
+        def settle(index: int) -> None:
             sources = frames_around(index, self.count, _OFFSETS)
             background = torch.from_numpy(self.background[index])
             seen, doubts = torch.from_numpy(self.seen[index]), torch.from_numpy(self.doubt[index])
@@ -198,7 +203,8 @@ class MultiView:
                 seen[0, y, x] = (times / 8).clamp(max=1)
             self.background[index], self.seen[index] = background.numpy(), seen.numpy()
             self.doubt[index] = least_doubt(doubts, 8 * seen[0], background, _TOLERANCE).numpy()
-            yield self._tick()
+
+        yield from self._abreast(settle)
 
     def _unsettled(self, index: int, sources: list[int], depth: Tensor) -> Tensor:
         """H x W bool, where samples differed or one of them may be of an effect."""
@@ -225,12 +231,14 @@ class MultiView:
     def _find_effects(self) -> Steps[np.ndarray]:
         """Mark where each frame differs from its background; T, by how many standard deviations the rest of it does."""
         uneven, misfit = self._unevenness(), np.zeros(self.count)
-        for index in range(self.count):
+
+        def find(index: int) -> None:
             plate, background = self._plate(index), self._behind(index)
             state = mark(self.state[index][0], plate, background, self.noise, self.tolerance, uneven)
             self.state[index] = state[None]
             misfit[index] = misfit_of(state, plate, background, self.noise)
-            yield self._tick()
+
+        yield from self._abreast(find)
         return misfit
 
 

@@ -140,4 +140,4 @@ def _own_motion(shot: Shot, masks: Masks, flow: Flow) -> dict[str, float]:
 
 
 def _rounded(errors: dict[int, float]) -> dict[str, float]:
-    return {str(frame): float(f"{error:.3g}") for frame, error in errors.items()}
+    return {str(frame): float(f"{error:.3g}") for frame, error in sorted(errors.items())}

@@ -81,7 +81,8 @@ def misfit_of(state: np.ndarray, plate: Tensor, background: Tensor, noise: Noise
     """By how many standard deviations the clean part of a frame differs from its background, root mean square; 0 where
     next to nothing of it is clean. state: H x W; plate, background: 3 x H x W."""
     clean = torch.from_numpy(state == CLEAN)
-    if clean.float().mean() <= LEAST_CLEAN:
+    share = float(clean.float().mean())
+    if share <= LEAST_CLEAN:
         return 0.0
-    deviation = (plate - background)[:, clean].square() / noise.variance(background[:, clean])
-    return float(deviation.mean().sqrt())
+    deviation = (plate - background).square_() / noise.variance(background) * clean
+    return float((deviation.mean() / share).sqrt())

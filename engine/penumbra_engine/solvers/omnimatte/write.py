@@ -12,6 +12,7 @@ from penumbra_engine.imaging.composite import over
 from penumbra_engine.imaging.grain import transplant_grain
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot, exceeds_half
+from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.delivery import Delivery, Destination
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.earlier_files import EarlierFiles
@@ -57,13 +58,13 @@ def write_layers(
     """
     written, earlier = Written(), EarlierFiles(store, plates.key)
     common = f"{code_version()} {geometry.key if geometry.cameras else ''} {shot.names} {to.full_window} {to.float32}"
-    for done, frame in enumerate(to.frames):
+
+    def write(frame: int) -> None:
         index = shot.frames.index(frame)
         content = f"{common} {frame} {layers.contents[index]} {canvas.picture(index)}"
         if noted := earlier.copy(content, to):
             written.take(frame, noted, to)
-            yield done + 1, len(to.frames)
-            continue
+            return
         plate = torch.from_numpy(plates.plate[index])
         each, background = layers.read(index, plates, canvas)
         check_recomposition(written, frame, plate, each, background)
@@ -72,8 +73,11 @@ def write_layers(
         if geometry.cameras is not None:
             files.depth(geometry.inverse_depth(index, shot.height, shot.width))
         earlier.note(content, to, files.files, written.of(frame, to))
+
+    for done, _ in enumerate(abreast(write, to.frames, shot.height * shot.width)):
         yield done + 1, len(to.frames)
     earlier.save()
+    to.widened.sort()
     return written
 
 
