@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from penumbra_engine.imaging.stillness import displacement, explained
+from penumbra_engine.imaging.stillness import at_rest, displacement, explained
 
 HEIGHT, WIDTH = 240, 320
 
@@ -55,3 +55,28 @@ def test_the_true_homography_explains_and_a_wrong_one_does_not() -> None:
     assert explained(a, b, np.eye(3)) == pytest.approx(1)
     stretched = np.array([[1.004, 0, 0], [0, 1.004, 0], [0, 0, 1.0]])  # what a car on the move makes of it
     assert explained(a, taken(wall(), 3), stretched) < 1
+
+
+def swaying(by: float) -> np.ndarray:
+    """The wall, three quarters of it hung with cloth that is some pixels to the right."""
+    scene = wall()
+    cloth = np.ones(scene.shape, bool)
+    cloth[:, ::80] = False
+    cloth = cv2.erode(cloth.astype(np.uint8), np.ones((20, 20))) > 0
+    return np.where(cloth, moved(scene, shift(by, 0.3 * by)), scene)
+
+
+def test_what_stands_between_cloth_that_sways_tells_a_camera_that_stands() -> None:
+    sways = 4 * np.sin(np.arange(1, 10))
+    reference = taken(swaying(0), 0)
+    frames = [taken(swaying(by), seed) for seed, by in enumerate(sways, 1)]
+    assert np.median([displacement(frame, reference)[0] for frame in frames]) > 1
+    assert at_rest(frames, reference, 0.12) > 0.05
+    # One knock of the camera.
+    frames[4] = moved(frames[4], shift(3, 1))
+    assert at_rest(frames, reference, 0.12) == 0
+
+
+def test_a_camera_that_shakes_leaves_nothing_at_rest() -> None:
+    frames = [taken(moved(wall(), shift(2 * np.sin(3 * t), 2 * np.cos(2 * t))), t) for t in range(1, 10)]
+    assert at_rest(frames, taken(wall(), 0), 0.12) == 0

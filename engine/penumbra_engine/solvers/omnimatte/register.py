@@ -9,7 +9,7 @@ from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.imaging.lens_from_motion import measure_bend
 from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
-from penumbra_engine.imaging.stillness import displacement, explained
+from penumbra_engine.imaging.stillness import at_rest, displacement, explained
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -18,6 +18,7 @@ _OFFSETS = (1, 2, 4, 8)
 _LOOKS = 7  # pairs that the lens is measured on
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
 _MOVED = 1.0  # px: a camera that stands shakes by less
+_RESTS = 0.02  # of the blocks: before a camera that moves none stays where it was
 _WORTH = 1.5  # times: a homography that lessens a difference by less finds things on the move, or noise
 
 
@@ -88,16 +89,21 @@ def _far_pairs(count: int) -> list[tuple[int, int]]:
 
 
 def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
-    """Every frame against the reference, given up at the first that moved: then the camera isn't static."""
+    """Every frame against the reference, given up when one moved: then the camera isn't static."""
     pairs = []
+    sure = False
     # The ends first: a camera that moves at all has moved most there.
     for done, index in enumerate(sorted(range(len(frames)), key=lambda t: -abs(t - reference))):
         if index == reference:
             continue
         apart, blocks = displacement(frames[index].luminance, frames[reference].luminance)
         apart /= frames[index].scale
-        if apart >= _MOVED or (apart >= _STATIC and not _stands(frames, index, reference)):
-            break
+        if not sure and apart >= _STATIC and (apart >= _MOVED or not _stands(frames, index, reference)):
+            others = (frame.luminance for t, frame in enumerate(frames) if t != reference)
+            within = _STATIC * frames[reference].scale
+            sure = at_rest(others, frames[reference].luminance, within) >= _RESTS
+            if not sure:
+                break
         pairs.append(Pair(index, reference, np.eye(3), blocks, 0.0, 0.0))
         yield len(frames) + done, total
     return pairs
