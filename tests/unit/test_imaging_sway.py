@@ -47,6 +47,18 @@ def test_a_soft_shadow_that_never_leaves_sways_nothing() -> None:
     assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
 
 
+def test_a_reflection_that_never_leaves_a_block_sways_nothing() -> None:
+    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    random = np.random.default_rng(0)
+    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
+    pictures = []
+    for index in range(12):
+        picture = wall.float() + SIGMA * torch.from_numpy(random.standard_normal(wall.shape)).float()
+        picture[:, 8:16, 2 + 2 * index : 8 + 2 * index] = 0.3
+        pictures.append(picture)
+    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+
+
 def test_a_block_that_objects_hide_tells_nothing() -> None:
     pictures = frames()
     seen = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)

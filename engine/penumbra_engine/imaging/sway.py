@@ -13,21 +13,25 @@ from penumbra_engine.imaging.noise import Noise
 _LEAST, _MOST = 0.1, 4.0  # px: below that it is noise, and beyond it no edge is told from another
 _STRAY = 2.0  # times what it moves by from frame to frame: how far it gets from where it rests
 _OFTEN = 0.25  # of the pairs: what moves on fewer than the rest of them is an object's doing
-_HIDDEN = 0.5  # of the pairs: a block that objects hide on more of them tells nothing
-_SHOWN = 0.25  # of a block: what has to be seen of it
+_HIDDEN = 0.5  # of the pairs: a part of a block that objects hide on more of them tells nothing
+PARTS = 4  # of a block along each side: what passes through it is in each of them for a while only
+_SHOWN = 0.25  # of such a part: what has to be seen of it
 _LIT = 3  # px around a pixel that light falls on evenly
 _MOVED = 0.5  # of a difference: when a change of light leaves less of it, nothing moved
 
 
 def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: int) -> Tensor:
-    """By how many pixels each block of a picture strays on its own; rows x columns, 0 where it rests.
+    """By how many pixels each block of a picture strays on its own; rows x columns, 0 where it rests. block: px, a
+    multiple of PARTS.
 
     pairs: (a, b, valid) of neighbouring frames, a and b C x H x W in one exposure, valid H x W bool. It is what the
-    difference beyond the noise comes to over the slopes, the lower quarter over the pairs: an object or a shadow that
-    passes changes a block on some frames, leaves in the wind on all. A change of light is none: a soft shadow may lie
-    on a block all the time and change slowly, which dims what is there and moves nothing.
+    difference beyond the noise comes to over the slopes, the lower quarter over the pairs of each small part of a
+    block: an object, a shadow or a reflection that passes changes a part on some frames, even one that never leaves the
+    block; leaves in the wind change all of them on all. A change of light is none: a soft shadow may lie on a block all
+    the time and change slowly, which dims what is there and moves nothing.
     """
-    found = []
+    part = block // PARTS
+    found, slopes = [], []
     for a, b, valid in pairs:
         light = (a + b) / 2
         expected = noise.variance(a) + noise.variance(b)
@@ -36,14 +40,17 @@ def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: in
         )
         steep = slope(light[None])[0].square().mean(0)
         changed, moved, steep, shown = (
-            _blocks(x * valid, block) for x in (changed, moved, steep, torch.ones_like(moved))
+            _blocks(x * valid, part) for x in (changed, moved, steep, torch.ones_like(moved))
         )
-        swayed = torch.where(moved > _MOVED * changed, changed / steep.clamp(min=1e-12), 0.0)
-        found.append(torch.where(shown > _SHOWN, swayed, torch.nan))
+        seen = shown > _SHOWN
+        found.append(torch.where(seen, torch.where(moved > _MOVED * changed, changed, 0.0) / shown, torch.nan))
+        slopes.append(torch.where(seen, steep / shown, torch.nan))
     each = torch.stack(found)
-    step = torch.nan_to_num(each.nanquantile(_OFTEN, 0)).clamp(min=0).sqrt()
-    unsure = each.isnan().float().mean(0) > _HIDDEN
-    return torch.where((step < _LEAST) | unsure, 0.0, (_STRAY * step).clamp(max=_MOST))
+    known = each.isnan().float().mean(0) <= _HIDDEN
+    changes = torch.where(known, each.nanquantile(_OFTEN, 0), 0.0).clamp(min=0)
+    steep = torch.where(known, torch.stack(slopes).nanmean(0), 0.0)
+    step = (_blocks(changes, PARTS) / _blocks(steep, PARTS).clamp(min=1e-12)).sqrt()
+    return torch.where(step < _LEAST, 0.0, (_STRAY * step).clamp(max=_MOST))
 
 
 def _beyond_light(difference: Tensor, light: Tensor) -> Tensor:

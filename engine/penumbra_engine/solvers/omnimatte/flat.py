@@ -17,7 +17,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
-from penumbra_engine.imaging.sway import sway
+from penumbra_engine.imaging.sway import PARTS, sway
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
@@ -221,11 +221,13 @@ class Flat:
         moves on it. With a static one, what sways."""
         height, width = self.flow.shape[-2:]
         block = max(8, round(_BLOCK * width))
+        if self.static:
+            block = PARTS * round(block / PARTS)
         rows, columns = -(-height // block), -(-width // block)
         self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
         if self.static:
             swaying = torch.zeros(rows, columns)
-            for step in (step for step in _SLOWLY if step < self.count):
+            for step in (step for step in _SLOWLY if step < max(2, self.count // 4)):
                 pairs = neighbours(self.count, _SWAYS, self._see, self._masked, step)
                 swaying = torch.maximum(swaying, sway(pairs, self.noise, block))
             for index in range(self.count):
