@@ -22,12 +22,15 @@ def trimap(name: str) -> np.ndarray:
     return drawn
 
 
-def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Composite]:
-    """The composites of a shot of two frames, the first of them keyed. The boxes end in the middle of the grey."""
+def keyed(names: tuple[str, ...], known: bool = True, tyred: bool = False) -> tuple[Any, ...]:
+    """A shot of two frames, its plates, the keyframes of the first, their alphas and the background. The boxes end in
+    the middle of the grey; tyred: their lowest rows are as dark as the wall would be in a shadow."""
     wall = np.broadcast_to(WALL[:, None, None], (3, HEIGHT, WIDTH)).copy()
     plate = wall.copy()
     for name in names:
         plate[:, 12:28, LEFT[name] + 2 : LEFT[name] + 20] = COLOURS[name][:, None, None]
+        if tyred:
+            plate[:, 26:28, LEFT[name] + 2 : LEFT[name] + 20] = 0.15 * WALL[:, None, None]
     behind, seen = torch.from_numpy(wall), torch.ones(HEIGHT, WIDTH)
     background: Any = SimpleNamespace(
         read=lambda index: behind if known else None,
@@ -43,8 +46,12 @@ def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Comp
     )
     shot: Any = SimpleNamespace(width=WIDTH, height=HEIGHT, frames=(1, 2))
     plates: Any = SimpleNamespace(plate=[plate, wall], encoded=lambda shot, index: plate)
-    alphas = keyed_alphas(shot, plates, keyframes, background)
-    return list(composites(shot, plates, keyframes, alphas, background, seed))
+    return shot, plates, keyframes, keyed_alphas(shot, plates, keyframes, background), background
+
+
+def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Composite]:
+    """The composites of that shot."""
+    return list(composites(*keyed(names, known), seed))
 
 
 def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_background_is() -> None:
@@ -56,6 +63,11 @@ def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_back
         assert targets[surely, 2].min(initial=1) > 0.98 and targets[~perhaps, 2].max() < 0.02
         assert np.abs(picture.numpy()[:, surely] - COLOURS["red"][:, None]).max(initial=0) < 0.02
         assert np.abs(picture.numpy()[:, ~perhaps] - WALL[:, None]).max() < 0.02
+
+
+def test_what_is_dark_on_a_keyframe_is_taken_for_the_object_and_not_for_its_shadow() -> None:
+    alpha = keyed(("red",), tyred=True)[3]["red", 0]
+    assert alpha[26:28, LEFT["red"] + 4 : LEFT["red"] + 18].min() > 0.7 and alpha[29].max() < 0.1
 
 
 def test_an_object_comes_to_lie_where_no_keyframe_shows_it() -> None:

@@ -50,12 +50,16 @@ Keyed = Mapping[tuple[str, int], np.ndarray]
 
 
 def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> Keyed:
-    """What the solver finds within the keyframes themselves."""
+    """What the solver finds within the keyframes themselves.
+
+    Here nobody expects anything yet: if what is dark might be a shadow, a tyre would be one, and the network would
+    learn to expect that everywhere.
+    """
     alphas = {}
     for name, index in keyframes.of:
         there = [of for of, at in keyframes.of if at == index]
         trimaps = np.stack([regions(keyframes.matte(of, index)) for of in there])
-        solve = frame_solver(shot, plates, trimaps, background, "closed-form", index)
+        solve = frame_solver(shot, plates, trimaps, background, "closed-form", index, shadows=0)
         trimap = torch.from_numpy(trimaps[there.index(name)])[None, None]
         alphas[name, index] = solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
     return alphas

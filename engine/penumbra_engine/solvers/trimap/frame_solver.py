@@ -18,7 +18,8 @@ from penumbra_engine.solvers.plates import Plates
 _LIGHT = 2  # px: light is measured on means over squares of twice that and one
 _BRIGHTEST = 4.0  # times the background: more is no light on it
 _MEAN_OVER_MEDIAN = 2.0  # of a squared difference that is noise
-_SHADOWS = 0.2  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
+#: How likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it.
+SHADOWS = 0.2
 _GUESSED = 1e-3  # what a background counts for that was never seen
 
 
@@ -28,10 +29,17 @@ def leans_on_background(solver: str, background: Background | None) -> bool:
 
 
 def frame_solver(
-    shot: Shot, plates: Plates, trimaps: np.ndarray, background: Background | None, solver: str, index: int
+    shot: Shot,
+    plates: Plates,
+    trimaps: np.ndarray,
+    background: Background | None,
+    solver: str,
+    index: int,
+    shadows: float = SHADOWS,
 ) -> Callable[..., Solution]:
     """The solver for a frame and its picture, with the background where it can use it; it wants trimap=, and takes
-    start= and tolerance=. trimaps: names x H x W, of all objects on the frame: what is left of it shows the light."""
+    start= and tolerance=. trimaps: names x H x W, of all objects on the frame: what is left of it shows the light.
+    shadows: as for closed_form_over_background."""
     behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
     if background is None or behind is None or seen is None or not leans_on_background(solver, background):
         return partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None])
@@ -43,7 +51,7 @@ def frame_solver(
     usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
     noise = background.noise.variance(torch.maximum(picture, behind)).mean(0)
     variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
-    over = {"background": behind[None], "variance": variance[None, None], "shadows": _SHADOWS}
+    over = {"background": behind[None], "variance": variance[None, None], "shadows": shadows}
     return partial(OVER_BACKGROUND[solver], picture[None], **over)
 
 
