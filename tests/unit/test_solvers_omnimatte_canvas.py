@@ -23,22 +23,23 @@ JUMP = np.where(np.arange(COUNT) < 5, 1, 0.8)
 PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 
-def canvas_of(folder: Path, camera: str, gains: np.ndarray) -> tuple[Canvas, np.ndarray]:
-    """The canvas of a disc with a shadow that passes a wall, and the wall."""
+def canvas_of(folder: Path, camera: str, gains: np.ndarray, coarser: int = 1) -> tuple[Canvas, np.ndarray]:
+    """The canvas of a disc with a shadow that passes a wall, and the wall. coarser: so many times is the flow."""
     random = np.random.default_rng(2)
     wall = np.kron(0.2 + 0.4 * random.random((3, HEIGHT // 4, WIDTH // 4)), np.ones((4, 4)))
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     with Store(folder).entry("shot") as entry:
         plate = entry.create_stack("plate", (COUNT, 3, HEIGHT, WIDTH))
         masks = entry.create_stack("masks", (COUNT, 1, HEIGHT, WIDTH), np.uint8)
-        flow = entry.create_stack("flow", (COUNT, 3, HEIGHT, WIDTH))
+        coarse = (HEIGHT // coarser, WIDTH // coarser)
+        flow = entry.create_stack("flow", (COUNT, 3, *coarse))
         for index in range(COUNT):
             left = 6 + 6 * index
             disc = np.hypot(x - left, y - 16) < 6
             picture = np.where(np.hypot(x - left, (y - 34) * 2) < 10, 0.6 * wall, wall)
             picture = np.where(disc, 0.9, picture) + 0.005 * random.standard_normal(wall.shape)
             plate[index], masks[index] = (gains[index] * picture).astype(np.float32), 255 * disc[None].astype(np.uint8)
-            flow[index] = np.concatenate([np.zeros((2, HEIGHT, WIDTH)), np.ones((1, HEIGHT, WIDTH))]).astype(np.float32)
+            flow[index] = np.concatenate([np.zeros((2, *coarse)), np.ones((1, *coarse))]).astype(np.float32)
     still = np.tile(np.eye(3), (COUNT, 1, 1))
     shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
     steps = build_canvas(
@@ -64,3 +65,10 @@ def test_exposure_is_followed(tmp_path: Path, camera: str, gains: np.ndarray) ->
     for index in (0, 3, 7, 11):
         missed = np.abs(canvas.background(index).numpy() / gains[index] - wall)
         assert missed.mean() < 0.004 and np.quantile(missed, 0.99) < 0.03  # the flicker alone is 0.024 on the mean
+
+
+@pytest.mark.parametrize("camera", ["static", "homography"])
+def test_frames_may_be_larger_than_their_flow(tmp_path: Path, camera: str) -> None:
+    canvas, wall = canvas_of(tmp_path, camera, np.ones(COUNT), coarser=2)
+    assert canvas.tolerance(3).shape == (HEIGHT, WIDTH)
+    assert np.abs(canvas.background(3).numpy() - wall).mean() < 0.004

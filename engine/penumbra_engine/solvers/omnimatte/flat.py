@@ -219,7 +219,7 @@ class Flat:
         """How far the background may be out of place in each part of each frame. With a moving camera, the median of
         what still moves there to the next frame: a median over a block is that of the background, whatever small thing
         moves on it. With a static one, what sways."""
-        height, width = self.flow.shape[-2:]
+        height, width = (self.height, self.width) if self.static else self.flow.shape[-2:]
         block = max(8, round(_BLOCK * width))
         if self.static:
             block = PARTS * round(block / PARTS)
