@@ -6,6 +6,7 @@ import numpy as np
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
+from penumbra_engine.imaging.direct_alignment import align, unlike
 from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.imaging.lens_from_motion import measure_bend
 from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
@@ -19,6 +20,7 @@ _LOOKS = 7  # pairs that the lens is measured on
 _STATIC = 0.12  # px: less than what the features of a static shot wander by
 _MOVED = 1.0  # px: a camera that stands shakes by less
 _RESTS = 0.02  # of the blocks: before a camera that moves none stays where it was
+_BETTER = 0.75  # of what features leave of the difference: then they lie on what moves on its own
 _WORTH = 1.5  # times: a homography that lessens a difference by less finds things on the move, or noise
 
 
@@ -26,7 +28,8 @@ _WORTH = 1.5  # times: a homography that lessens a difference by less finds thin
 class Registration:
     """model: `static` or `homography`. cameras: T x 3 x 3 float64, frame pixels to pixels of the reference frame.
     residual: T, px by which the matches of a frame miss the solution; inliers: T, matches that agree with it, or blocks
-    of the picture where the camera is static. lens: with it the homographies are those of a pinhole's pixels."""
+    of the picture where the camera is static. lens: with it the homographies are those of a pinhole's pixels. plain:
+    the picture has features only on what moves on its own, and was registered by its shading."""
 
     key: str
     model: str
@@ -35,6 +38,7 @@ class Registration:
     residual: np.ndarray
     inliers: np.ndarray
     lens: Lens
+    plain: bool = False
 
 
 def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
@@ -52,17 +56,22 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
             for index in range(count):
                 frames.append(Frame(plates.luminance[index][0]))
                 yield index, total
-            static = count == 1
+            static, plain = count == 1, False
             if not static:
                 pairs = yield from _still_pairs(frames, reference, total)
                 static = len(pairs) == count - 1
             if static:
                 cameras, model, bend = np.tile(np.eye(3), (count, 1, 1)), "static", 0.0
             else:
-                bend = measure_bend((frames[a], frames[b]) for a, b in _far_pairs(count))
-                for frame in frames:
-                    frame.bend = bend
-                pairs = yield from _pairs_between(frames, total)
+                plain = _features_mislead(frames)
+                if plain:
+                    bend = 0.0
+                    pairs = yield from _pairs_without_features(frames, total)
+                else:
+                    bend = measure_bend((frames[a], frames[b]) for a, b in _apart(count, _OFFSETS[-1]))
+                    for frame in frames:
+                        frame.bend = bend
+                    pairs = yield from _pairs_between(frames, total)
                 try:
                     cameras = solve_cameras(pairs, count, reference, (shot.width, shot.height))
                 except ValueError as error:
@@ -75,15 +84,15 @@ def register(shot: Shot, plates: Plates, store: Store) -> Steps[Registration]:
                 model = "homography"
             residual, inliers = _quality(pairs, cameras, count, shot)
             entry.save("cameras", cameras=cameras, residual=residual, inliers=inliers)
-            entry.finish({"model": model, "reference": reference, "bend": bend})
+            entry.finish({"model": model, "reference": reference, "bend": bend, "plain": plain})
         meta, arrays = entry.meta, entry.load("cameras")
         lens = Lens(meta["bend"], shot.width, shot.height)
-        return Registration(entry.key, meta["model"], meta["reference"], **arrays, lens=lens)
+        return Registration(entry.key, meta["model"], meta["reference"], **arrays, lens=lens, plain=meta["plain"])
 
 
-def _far_pairs(count: int) -> list[tuple[int, int]]:
-    """Pairs of frames that lie as far apart as features are compared, over the whole shot."""
-    offset = min(_OFFSETS[-1], count - 1)
+def _apart(count: int, offset: int) -> list[tuple[int, int]]:
+    """Some pairs of frames that lie so far apart, over the whole shot."""
+    offset = min(offset, count - 1)
     starts = np.unique(np.linspace(0, count - 1 - offset, _LOOKS).round().astype(int)).tolist()
     return [(start, start + offset) for start in starts]
 
@@ -133,6 +142,42 @@ def _pairs_between(frames: list[Frame], total: int) -> Steps[list[Pair]]:
                 pair = register_pair((frames[index], frames[index + offset]), (index, index + offset), polish=False)
                 if pair is not None:
                     pairs.append(pair)
+            yield done, total
+            done += 1
+    return pairs
+
+
+def _features_mislead(frames: list[Frame]) -> bool:
+    """Whether the picture as a whole moves otherwise than its features do: before a wall that has no detail, these are
+    an object's."""
+    pairs = _apart(len(frames), 1)
+    misled = 0
+    for a, b in pairs:
+        pair = register_pair((frames[a], frames[b]), (a, b), polish=False)
+        first, second = frames[a].luminance, frames[b].luminance
+        if pair is None:
+            misled += 1
+            continue
+        small = np.linalg.inv(frames[a].to_full) @ pair.homography @ frames[a].to_full
+        misled += unlike(first, second, align(first, second, np.eye(3))) < _BETTER * unlike(first, second, small)
+    return misled > len(pairs) / 2
+
+
+def _pairs_without_features(frames: list[Frame], total: int) -> Steps[list[Pair]]:
+    """Each frame over those after it by all of its pixels, started from where the steps between them lead."""
+    pairs: list[Pair] = []
+    done, count = len(frames), len(frames)
+    steps: list[np.ndarray] = []
+    for offset in _OFFSETS:
+        for index in range(count - offset):
+            start = steps[index - 1] if offset == 1 and index else np.eye(3)
+            for step in steps[index : index + offset] if offset > 1 else []:
+                start = step @ start
+            small = align(frames[index].luminance, frames[index + offset].luminance, start)
+            if offset == 1:
+                steps.append(small)
+            full = frames[index].to_full @ small @ np.linalg.inv(frames[index].to_full)
+            pairs.append(Pair(index, index + offset, full / full[2, 2], 0, 0.0, 0.0))
             yield done, total
             done += 1
     return pairs

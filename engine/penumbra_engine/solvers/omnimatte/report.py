@@ -31,6 +31,11 @@ def warnings(
                 f"frames {named(frames[slips])}: the mask of {name} is empty or elsewhere while those before and after "
                 "agree; what it leaves out is taken for an effect or for the background"
             )
+    if registration.plain:
+        said.append(
+            f"frames {named(frames)}: the plate has next to no detail but on what moves; the camera was measured by "
+            "the shading of the rest, so the background may slide where it does have some"
+        )
     loose = (registration.residual > _LOOSE) & (geometry.cameras is None)
     if loose.any():
         said.append(
