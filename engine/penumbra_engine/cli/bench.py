@@ -167,6 +167,26 @@ def streaming(
     show_tables("streaming", [table], out, as_json)
 
 
+@app.command()
+def growth(
+    shots: Annotated[str, typer.Option(metavar="DIR", help="Folder of shots with truth, or one such shot.")] = "",
+    only: Only = "",
+    out: Out = "",
+    as_json: AsJson = False,
+) -> None:
+    """How seconds and memory of Omnimatte Layers grow with frames (24 to 192) and with pixels (480x270 to 1920x1080).
+
+    The shot is made longer and larger. Without a folder it is the small shot that comes with the sources.
+
+    Example: penumbra bench growth --out /tmp/bench
+    """
+    from penumbra_engine.bench.growth import bench_growth
+
+    with stdout_for_messages():
+        tables = bench_growth(Path(shots or _BUNDLED), only, Path(out) if out else None, tell)
+    show_tables("growth", tables, out, as_json)
+
+
 def tell(line: str) -> None:
     """Say on stderr what is being done."""
     print(f"penumbra: {line}", file=sys.stderr, flush=True)

@@ -36,7 +36,8 @@ from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, NEARBY, margi
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
-_BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
+_BAND_BYTES = 96 << 20  # what the samples of the rows that are looked at together may take
+_LEAST_ROWS = 8
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
 _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
@@ -280,27 +281,35 @@ class Flat:
 
     def _estimate(self, samples: Stack, first: bool) -> Steps[None]:
         """The area of the canvas from all frames, by bands of rows, so that memory does not grow with their number."""
-        area, around = self.area, self._around()
-        rows = max(8, _BAND_BYTES // (self.count * around.width * 4 * 8))
-        bands = range(area.y, area.bottom, rows)
+        area = self.area
+        threads = torch.get_num_threads()
+        rows = max(_LEAST_ROWS, min(-(-area.height // threads), self._rows_at_once() // threads))
+        tops = range(area.y, area.bottom, rows)
         shown = torch.ones(self.canvas_height, self.canvas_width, dtype=torch.bool)
-        for top in bands:
+
+        def estimate(top: int) -> None:
             held = Window(area.x, top, area.width, min(rows, area.bottom - top))
-            # Some rows more on each side: what is near a pixel decides too.
-            band = grown(held, REACH, self.whole)
+            # At first some rows more on each side: what is near a pixel decides too.
+            band = grown(held, REACH, self.whole) if first else held
             picture, state = self._band(samples, band)
             kept = pixels(held, band)
             if first:
-                estimate = undisturbed(picture, state != MASKED, self.noise, self._rows(self.trust, band) / 255)
+                found = undisturbed(picture, state != MASKED, self.noise, self._rows(self.trust, band) / 255)
             else:
-                estimate = mean_of_clean(picture, state == CLEAN, self.canvas[:, *pixels(band)])
-            self.canvas[:, *pixels(held)] = estimate[:, *kept]
+                found = mean_of_clean(picture, state == CLEAN, self.canvas[:, *pixels(band)])
+            self.canvas[:, *pixels(held)] = found[:, *kept]
             self.times[pixels(held)] = (state == CLEAN).sum(0)[kept].float()
             shown[pixels(held)] = (state != MASKED).any(0)[kept]
-            for _ in range(max(1, self.count // len(bands))):
+
+        for _ in abreast(estimate, tops, rows * area.width):
+            for _ in range(max(1, self.count // len(tops))):
                 yield self._tick()
         if not shown.all():
             self.canvas = fill_smoothly(self.canvas, shown.float())
+
+    def _rows_at_once(self) -> int:
+        """Rows of the canvas whose samples are held at a time."""
+        return _BAND_BYTES // (self.count * self._around().width * 4 * 8)
 
     def _band(self, samples: Stack, band: Window) -> tuple[Tensor, Tensor]:
         """The samples of a part of the canvas, T x 3 x h x w, and their states, T x h x w uint8."""
