@@ -34,6 +34,11 @@ class Background:
     why_not: str
     _canvas: Canvas | None
 
+    @property
+    def still(self) -> bool:
+        """Whether all frames share one: the camera is static."""
+        return self._canvas is not None and self._canvas.still
+
     def read(self, index: int) -> Tensor | None:
         """3 x H x W, scene-linear in the exposure of the frame; None where no background was found."""
         return self._canvas.background(index) if self._canvas else None

@@ -23,7 +23,7 @@ from penumbra_engine.training.composites import random_view, resampled
 from penumbra_engine.training.loop import Schedule, train
 from penumbra_engine.training.muon import Muon
 
-_STEPS = {"draft": 120, "standard": 240, "final": 700}
+_STEPS = {"sketch": 60, "draft": 120, "standard": 240, "final": 700}
 _LEARNING_RATE = 5e-3
 _SIDE, _BATCH = 112, 4  # px and number of the views
 _COMPOSED = 0.5  # of the views, where there are composites
@@ -54,7 +54,8 @@ def learn_likeness(
     seed: int,
     store: Store,
 ) -> Steps[Likeness]:
-    """Train on the keyframes and look at every frame.
+    """Train on the keyframes and look at every frame. quality: of the job, or "sketch", enough to say roughly where the
+    objects are.
 
     The features are learned on this shot from the keyframes, composites of their objects and the augmentations of both.
     Two nested regions a name, the foreground and all but the background; what lies between them is the unknown region.

@@ -31,6 +31,7 @@ from penumbra_engine.solvers.trimap.likeness import learn_likeness
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate
 from penumbra_engine.solvers.trimap.regions import wrong
+from penumbra_engine.solvers.trimap.uncover import uncover, worthwhile
 from penumbra_engine.solvers.trimap.write import write_mattes
 
 #: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
@@ -38,10 +39,11 @@ _PARTS = {
     "decode": 0.01,
     "keyframes": 0.01,
     "motion": 0.04,
-    "background": 0.3,
-    "likeness": 0.35,
+    "background": 0.25,
+    "uncover": 0.2,
+    "likeness": 0.3,
     "propagate": 0.04,
-    "alpha": 0.2,
+    "alpha": 0.1,
     "write": 0.05,
 }
 
@@ -66,6 +68,9 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     background, likeness = None, None
     if job.propagation != "flow":
         background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
+        if worthwhile(background, keyframes, len(shot.frames)):
+            steps = uncover(shot, plates, keyframes, motion, background, job.seed, store)
+            background = yield from clock.run("uncover", steps)
         likeness = yield from clock.run(
             "likeness", learn_likeness(shot, plates, keyframes, background, job.quality, job.seed, store)
         )
