@@ -208,6 +208,19 @@ def test_what_only_the_old_file_was_is_left_behind(tmp_path: Path) -> None:
     assert not [name for name in read_picture(path).metadata if name.startswith(("openexr:", "oiio:"))]
 
 
+def test_half_floats_are_written_as_they_are_and_only_numbers(tmp_path: Path) -> None:
+    pixels = np.float16([[[0.0, -1.5, 65504.0], [6e-8, 0.1, 3.0]]])
+    write_picture(tmp_path / "half.exr", Picture(pixels, tuple("RGB")))
+    assert np.array_equal(read_picture(tmp_path / "half.exr").pixels, pixels.astype(np.float32))
+    for bad in (np.nan, np.inf, -np.inf):
+        for kind in (np.float16, np.float32):
+            pixels = np.full((2, 2, 3), 1, kind)
+            pixels[1, 0, 2] = bad
+            with pytest.raises(ValueError, match="not finite"):
+                write_picture(tmp_path / "bad.exr", Picture(pixels, tuple("RGB")))
+    assert not (tmp_path / "bad.exr").exists()
+
+
 def test_exceeds_half() -> None:
     assert not exceeds_half(np.float32([[[65504, -65504]]]))
     assert exceeds_half(np.float32([[[65505]]])) and exceeds_half(np.float32([[[-1e6]]]))

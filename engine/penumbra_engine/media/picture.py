@@ -13,6 +13,7 @@ from penumbra_engine.files import replacing
 from penumbra_engine.media.windows import Window, crop
 
 HALF_MAX = 65504.0
+_EXPONENT = 0x7C00  # bits of a half float, all set where it is infinite or no number
 
 _ORDER = {"r": 0, "g": 1, "b": 2, "a": 3}
 
@@ -35,9 +36,9 @@ Value = str | int | float | Typed
 class Picture:
     """Pixels and what is known of them.
 
-    pixels: H x W x C float32 over the data window. channels: C names. x, y: where the data window begins. display: the
-    display window, or the data window when left out. metadata: everything else the file says (time code,
-    chromaticities, any attribute), by name.
+    pixels: H x W x C float32 over the data window, or float16 where that is what will be written. channels: C names.
+    x, y: where the data window begins. display: the display window, or the data window when left out. metadata:
+    everything else the file says (time code, chromaticities, any attribute), by name.
     """
 
     pixels: np.ndarray
@@ -83,6 +84,13 @@ class Header:
 def exceeds_half(pixels: np.ndarray) -> bool:
     """Whether any value lies beyond what a half float holds (65504), so that the frame must be written as 32-bit."""
     return bool(pixels.size) and max(float(pixels.max()), -float(pixels.min())) > HALF_MAX
+
+
+def _finite(pixels: np.ndarray) -> bool:
+    """Whether all values are numbers. Of half floats by their bits: NumPy reckons with these one by one."""
+    if pixels.dtype == np.float16:
+        return bool(((pixels.view(np.uint16) & _EXPONENT) != _EXPONENT).all())
+    return bool(np.isfinite(pixels).all())
 
 
 def read_header(path: str | Path, select: str = "") -> Header:
@@ -140,9 +148,9 @@ def write_picture(path: str | Path, picture: Picture, *, float32: bool = False, 
     """
     path = Path(path)
     pixels = picture.pixels
-    if not np.isfinite(pixels).all():
+    if not _finite(pixels):
         raise ValueError(f"{path}: the picture holds values that are not finite")
-    if not float32 and exceeds_half(pixels):
+    if not float32 and pixels.dtype != np.float16 and exceeds_half(pixels):
         raise ValueError(f"{path}: the picture holds values beyond half's range; write it as 32-bit float")
     stored = np.ascontiguousarray(pixels, dtype=np.float32 if float32 else np.float16)
     with replacing(path, argument) as temporary:

@@ -46,12 +46,13 @@ class Delivery:
 
         Raises what write_picture raises.
         """
-        array = np.ascontiguousarray(pixels.permute(1, 2, 0).numpy())
-        beyond = exceeds_half(array)
+        beyond = exceeds_half(pixels.numpy())
         if beyond and not (self.to.float32 or float32) and self.frame not in self.to.widened:
             self.to.widened.append(self.frame)
+        wide = self.to.float32 or float32 or beyond
+        stored = pixels if wide else pixels.half()  # before its channels are put side by side: half as much to move
         picture = Picture(
-            array,
+            np.ascontiguousarray(stored.permute(1, 2, 0).numpy()),
             tuple(channels),
             self.shot.window.x,
             self.shot.window.y,
@@ -63,7 +64,6 @@ class Delivery:
             picture = picture.cropped()
         folder = self.to.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        wide = self.to.float32 or float32 or beyond
         path = folder / f"{name}.{self.frame:04d}.exr"
         write_picture(path, picture, float32=wide)
         self.files.append(path)

@@ -36,7 +36,7 @@ from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, NEARBY, margi
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
-_BAND_BYTES = 96 << 20  # what the samples of the rows that are looked at together may take
+_BAND_BYTES = 112 << 20  # what the samples of the rows that are looked at together may take
 _LEAST_ROWS = 8
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
@@ -282,15 +282,14 @@ class Flat:
     def _estimate(self, samples: Stack, first: bool) -> Steps[None]:
         """The area of the canvas from all frames, by bands of rows, so that memory does not grow with their number."""
         area = self.area
-        threads = torch.get_num_threads()
-        rows = max(_LEAST_ROWS, min(-(-area.height // threads), self._rows_at_once() // threads))
+        beside, threads = REACH if first else 0, torch.get_num_threads()
+        rows = min(-(-area.height // threads), max(_LEAST_ROWS, self._rows_at_once() // threads - 2 * beside))
         tops = range(area.y, area.bottom, rows)
         shown = torch.ones(self.canvas_height, self.canvas_width, dtype=torch.bool)
 
         def estimate(top: int) -> None:
             held = Window(area.x, top, area.width, min(rows, area.bottom - top))
-            # At first some rows more on each side: what is near a pixel decides too.
-            band = grown(held, REACH, self.whole) if first else held
+            band = grown(held, beside, self.whole)  # at first, what is near a pixel decides too
             picture, state = self._band(samples, band)
             kept = pixels(held, band)
             if first:
