@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.filters import box
-from penumbra_engine.solvers.omnimatte.edge import solve_edge
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
 
 SIDE, BAND, SIGMA, SHADOW = 96, 8.0, 0.005, 0.6
 
@@ -28,8 +28,9 @@ def disc(softness: float, shade: Tensor, mottled: float = 0.0) -> tuple[Tensor, 
     return picture + SIGMA * torch.randn(picture.shape, generator=random), alpha, rough.numpy()
 
 
-def solve(picture: Tensor, shade: Tensor, mask: np.ndarray) -> Tensor:
-    return solve_edge(picture, wall(), shade.expand(3, -1, -1), torch.full((SIDE, SIDE), SIGMA**2), mask, BAND)
+def solve(picture: Tensor, shade: Tensor, mask: np.ndarray, rounds: int = ROUNDS) -> Tensor:
+    variance = torch.full((SIDE, SIDE), SIGMA**2)
+    return solve_edge(picture, wall(), shade.expand(3, -1, -1), variance, mask, BAND, rounds=rounds)
 
 
 @pytest.mark.parametrize("softness, mottled", [(1.0, 0.0), (4.0, 0.0), (4.0, 0.05)])
@@ -55,6 +56,8 @@ def test_an_edge_softer_than_the_band_is_followed_inwards() -> None:
     found = solve(picture, lit, mask)
     deep = (alpha < 0.9) & torch.from_numpy(mask) & (alpha > 0.75)  # more than the band inside the mask
     assert (found - alpha)[deep].abs().mean() < 0.7 * (1 - alpha)[deep].mean()
+    once = solve(picture, lit, mask, rounds=1)
+    assert (once[deep] == 1).float().mean() > (found[deep] == 1).float().mean() + 0.3, "it reaches as far as the band"
 
 
 def test_a_mask_that_leaves_nothing_out_or_holds_nothing_is_the_answer() -> None:

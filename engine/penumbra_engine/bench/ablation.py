@@ -120,7 +120,7 @@ def _solve(true: TrueShot, variant: str, store: Store) -> Generator[Progress, No
     quality = "draft" if variant == "no network" else job.quality
     fit = fit_ownership(shot, plates, masks, registration, bound, quality, job.seed, True, store)
     owners = yield from clock.run("fit", fit)
-    layers = yield from clock.run("refine", refine(shot, plates, masks, canvas, bound, owners, store))
+    layers = yield from clock.run("refine", refine(shot, plates, masks, canvas, bound, owners, job.quality, store))
     frames = [layers.read(index, plates, canvas) for index in range(len(shot.frames))]
     each = np.stack([layer.numpy() for layer, _ in frames], 1)
     return Picture(np.stack([background.numpy() for _, background in frames]), list(each))

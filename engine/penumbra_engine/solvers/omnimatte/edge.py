@@ -13,7 +13,7 @@ _OWN, _WHOLE = 0.97, 0.9  # alpha of such a colour once it is solved, and of wha
 _SHADOWS = 0.1  # how likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it
 _TOLERANCE = 1e-3  # of the residual: far below what can be seen
 _GROWTH, _GROWN = 5.0, 0.01  # px, and what is worth another round, of the unknown pixels
-_ROUNDS = 3
+ROUNDS = 3
 
 
 def solve_edge(
@@ -25,6 +25,7 @@ def solve_edge(
     band: float,
     drawn: bool = True,
     shown: np.ndarray | None = None,
+    rounds: int = ROUNDS,
 ) -> Tensor:
     """Alpha of the objects together, H x W.
 
@@ -34,7 +35,8 @@ def solve_edge(
     given; one that was found by the same colours says nothing of whose they are. shown: H x W bool, pixels of the mask
     known to show the objects' own colour, though they lie beside its edge; None where none is.
 
-    Where an edge turns out softer than the band is wide (fur), the band grows inwards from round to round.
+    Where an edge turns out softer than the band is wide (fur), the band grows inwards from round to round, `rounds` at
+    most.
     """
     depth = torch.from_numpy(distance_outside(mask) - distance_outside(~mask)).float()  # < 0 inside
     alpha = (depth < 0).float()
@@ -49,7 +51,7 @@ def solve_edge(
     # The shadow goes on under the edge as it is beside it.
     behind = background * fill_smoothly(transmission, bare.float())
     unknown = ~bare & ~core
-    for _ in range(_ROUNDS if drawn else _ROUNDS + 1):  # a mask that was found starts farther off
+    for _ in range(rounds if drawn else rounds + 1):  # a mask that was found starts farther off
         trimap = torch.where(unknown, 0.5, alpha)
         solution = closed_form_over_background(
             picture[None],

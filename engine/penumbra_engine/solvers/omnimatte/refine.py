@@ -16,7 +16,7 @@ from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.edge import solve_edge
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
@@ -49,19 +49,26 @@ class Layers:
 
 
 def refine(
-    shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, owners: Ownership, store: Store
+    shot: Shot,
+    plates: Plates,
+    masks: Masks,
+    canvas: Canvas,
+    bound: Bound,
+    owners: Ownership,
+    quality: str,
+    store: Store,
 ) -> Steps[Layers]:
     """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
     Each frame by what is known of that frame alone."""
-    band = max(3.0, _BAND * shot.width)
-    inputs = [f"{bound.contents[t]} {owners.contents[t]}" for t in range(len(shot.frames))]
+    band, rounds = max(3.0, _BAND * shot.width), 1 if quality == "draft" else ROUNDS
+    inputs = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))]
 
     def refined(index: int) -> dict[str, np.ndarray]:
         picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
         transmission, effect = bound.read(index)
         union = masks.union(index)
         union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
-        solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band)
+        solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band, rounds)
         parts = _membership(masks.objects(index)) * solid
         alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
         confidence = _confidence(canvas, index, alpha)
@@ -81,12 +88,13 @@ def objects_and_effect(
     union: np.ndarray,
     canvas: Canvas,
     band: float,
+    rounds: int = ROUNDS,
 ) -> tuple[Tensor, Tensor]:
-    """Alpha of the objects together, and of the effects behind them. H x W each."""
+    """Alpha of the objects together, and of the effects behind them. H x W each. band, rounds: as of `solve_edge`."""
     if not union.any():
         return torch.zeros_like(effect), effect
     variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
-    solid = solve_edge(picture, background, transmission, variance, union, band)
+    solid = solve_edge(picture, background, transmission, variance, union, band, rounds=rounds)
     bare, effect = effect_behind(solid, effect, union, band)
     return solid * (1 - bare), effect
 

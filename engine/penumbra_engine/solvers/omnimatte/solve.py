@@ -76,7 +76,7 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     owners = yield from clock.run(
         "fit", fit_ownership(shot, plates, masks, registration, bound, job.quality, job.seed, job.cold, store)
     )
-    layers = yield from clock.run("refine", refine(shot, plates, masks, canvas, bound, owners, store))
+    layers = yield from clock.run("refine", refine(shot, plates, masks, canvas, bound, owners, job.quality, store))
     inputs = manifest(shot, {"decode": plates.key, "masks": masks.key})
     learned = owners.loss is not None
     made = provenance(job, shot, "ownership" if learned else "closed form", owners.key if learned else "none", inputs)
