@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN, slope
+from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.noise import Noise
 
@@ -131,6 +132,10 @@ def _at_rest(
     """
     if not disturbed.any():
         return picture
+    rows, columns = box_of(disturbed, REACH)
+    disturbed, samples, shares, median, sigma, voices = (
+        of[..., rows, columns] for of in (disturbed, samples, shares, median, sigma, voices)
+    )
     valid, smooth, count = shares > 0, box(samples, 1), len(samples)
     chosen = torch.linspace(0, count - 1, min(count, _CANDIDATES)).round().long().unique()
     votes = torch.zeros(len(chosen), *disturbed.shape)
@@ -139,10 +144,11 @@ def _at_rest(
     for y, x in pieces:
         votes[:, y, x] = _votes(smooth[:, :, y, x], voices[:, y, x], sigma[:, y, x], chosen)
     votes = torch.where(valid[chosen], box(votes[None], _VOTERS)[0], -1.0)
-    centre = chosen[votes.argmax(0)]
+    centre = chosen[votes.max(0).indices]  # argmax takes twice as long
     picture = picture.clone()
+    inside = picture[:, rows, columns]
     for y, x in pieces:
-        picture[:, y, x] = _colour(
+        inside[:, y, x] = _colour(
             samples[:, :, y, x], smooth[:, :, y, x], shares[:, y, x], median[:, y, x], sigma[:, y, x], centre[y, x]
         )
     return picture

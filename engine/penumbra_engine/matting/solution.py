@@ -7,8 +7,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.matting.linear_system import Solved
-from penumbra_engine.matting.trimap import box_of, split
+from penumbra_engine.matting.trimap import split
 
 _MARGIN = 2  # px: what a window that holds an unknown pixel reaches to
 _AT_ONCE = 1 << 20  # unknown pixels of the frames that are solved at a time: about 2 GB
