@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.imaging.sway import sway
+from penumbra_engine.imaging.sway import strayed, sway
 from penumbra_engine.solvers.omnimatte.light import neighbours
 
 HEIGHT, WIDTH, BLOCK, SIGMA = 64, 96, 32, 0.004
@@ -83,3 +83,16 @@ def test_what_sways_slowly_is_seen_some_frames_later() -> None:
         return float(sway(pairs, NOISE, BLOCK)[0, 0])
 
     assert strays(1) < 0.2 < strays(4)
+
+
+def test_a_twig_that_sways_is_doubted_and_a_shadow_that_passes_is_not() -> None:
+    random = np.random.default_rng(0)
+    pictures = np.full((20, 3, 16, 40), 0.5)
+    for index in range(20):
+        pictures[index, :, :, 8 + index % 3] = 0.1  # one of three places
+        pictures[index, :, :, 24:30] *= 0.6 if index < 3 else 1
+    samples = torch.from_numpy(pictures + SIGMA * random.standard_normal(pictures.shape)).float()
+    told = torch.ones(20, 16, 40, dtype=torch.bool)
+    doubt = strayed(samples, told, torch.full((3, 16, 40), 0.5), NOISE)
+    assert doubt[:, :, 7:12].min().sqrt() > 0.25
+    assert doubt[:, :, 20:].max().sqrt() < 2 * SIGMA  # the shadow changes by .2

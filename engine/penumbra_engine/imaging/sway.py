@@ -16,6 +16,9 @@ _OFTEN = 0.25  # of the pairs: what moves on fewer than the rest of them is an o
 _HIDDEN = 0.5  # of the pairs: a part of a block that objects hide on more of them tells nothing
 PARTS = 4  # of a block along each side: what passes through it is in each of them for a while only
 _SHOWN = 0.25  # of such a part: what has to be seen of it
+_MOSTLY = 0.8  # of the samples: what passes changes a pixel on fewer than the rest
+_AT = 1.2816  # standard deviations that so many lie within
+_BESIDE = 3  # px: an edge that sways lies beside where it lay
 _LIT = 3  # px around a pixel that light falls on evenly
 _MOVED = 0.5  # of a difference: when a change of light leaves less of it, nothing moved
 
@@ -51,6 +54,18 @@ def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: in
     steep = torch.where(known, torch.stack(slopes).nanmean(0), 0.0)
     step = (_blocks(changes, PARTS) / _blocks(steep, PARTS).clamp(min=1e-12)).sqrt()
     return torch.where(step < _LEAST, 0.0, (_STRAY * step).clamp(max=_MOST))
+
+
+def strayed(samples: Tensor, told: Tensor, background: Tensor, noise: Noise) -> Tensor:
+    """The variance, beyond the noise, of what swaying makes of a background, C x H x W: a twig or a line that is not
+    where it was on most frames is hardly to be seen in the background itself, whose slopes then tell nothing.
+
+    samples: T x C x H x W, those that are told of (T x H x W bool) far from all objects; background: C x H x W. It is
+    taken from the four fifths of them that differ least, and is the largest of 3 x 3 pixels.
+    """
+    away = torch.where(told[:, None], (samples - background).abs(), torch.nan)
+    spread = torch.nan_to_num(away.nanquantile(_MOSTLY, 0)) / _AT
+    return F.max_pool2d((spread.square() - noise.variance(background)).clamp(min=0)[None], _BESIDE, 1, _BESIDE // 2)[0]
 
 
 def _beyond_light(difference: Tensor, light: Tensor) -> Tensor:

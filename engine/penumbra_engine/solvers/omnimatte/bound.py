@@ -72,8 +72,8 @@ def measure_effect(
     """
     height, width = objects.shape
     noise, tolerance, sure, doubt = canvas.noise, canvas.tolerance(index), canvas.sure(index), canvas.doubt(index)
-    # A homography moves no part as a whole; depth may.
-    whole = tolerance if doubt is None or sure is not None else torch.zeros_like(tolerance)
+    # A homography moves no part as a whole; depth and what sways may.
+    whole = tolerance if canvas.still or sure is not None else torch.zeros_like(tolerance)
     found = disturbed(picture, background, objects, noise, whole, canvas.uneven, LIKELY, sure, doubt)
     region = found | dilate(objects, 2)
     transmission, alpha = torch.ones_like(picture), torch.zeros(height, width)

@@ -94,10 +94,10 @@ class Canvas:
 
     def doubt(self, index: int) -> Tensor | None:
         """3 x H x W in the exposure of the frame, the variance of what the background differs by, as the frames that it
-        was fetched from tell; None where the camera is static."""
+        was fetched from tell; None where the camera is static and nothing sways."""
         if self._doubt is None:
             return None
-        return torch.from_numpy(self._doubt[index]) * self._exposure(index) ** 2
+        return torch.from_numpy(self._doubt[min(index, len(self._doubt) - 1)]) * self._exposure(index) ** 2
 
     def _exposure(self, index: int) -> Tensor:
         """What a background is multiplied by to be as bright as the frame, 3 x H x W."""

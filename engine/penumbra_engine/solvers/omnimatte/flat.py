@@ -17,7 +17,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
-from penumbra_engine.imaging.sway import PARTS, sway
+from penumbra_engine.imaging.sway import PARTS, strayed, sway
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
@@ -45,6 +45,7 @@ _BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged
 _LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
 _SLOWLY = (1, 4)  # frames apart: what sways slowly hardly moves from one to the next
+_FAR = 0.25  # of full trust: as far from the objects as effects are likely
 _MAX_CANVAS = 16  # times the frame
 _SPARE = 8  # rows more of a source than are asked for at first: the blur of a camera asks for some beside them
 
@@ -377,6 +378,8 @@ class Flat:
         seen = self.entry.create_stack("seen", (count, 1, self.height, self.width))
         if self.static:
             self.background[0], seen[0] = self.canvas.numpy(), (self.times[None] / 8).clamp(max=1).numpy()
+            if (self.tolerances[0] > 0).any():
+                self._doubt_what_sways(self.entry.create_stack("doubt", (1, 3, self.height, self.width)))
             yield self._tick()
             return
         self.blur = CameraBlur(self.to_canvas, (self.width, self.height))
@@ -389,6 +392,18 @@ class Flat:
             seen[index] = self._seen(index, self.frame).numpy()
 
         yield from self._abreast(fetch)
+
+    def _doubt_what_sways(self, doubts: Stack) -> None:
+        """How far the frames of a static camera differ where a block or one beside it sways."""
+        swaying = F.max_pool2d(torch.from_numpy(self.tolerances[0])[None], 3, 1, 1)
+        near = F.interpolate(swaying, (self.height, self.width), mode="nearest-exact")[0] > 0
+        doubt, rows = torch.zeros(3, self.height, self.width), max(_LEAST_ROWS, self._rows_at_once())
+        for top in range(0, self.height, rows):
+            band = Window(0, top, self.width, min(rows, self.height - top))
+            picture, state = self._band(self.plate, band)
+            told = (state != MASKED) & (self._rows(self.trust, band) > _FAR * 255)
+            doubt[:, *pixels(band)] = strayed(picture, told, self.canvas[:, *pixels(band)], self.noise)
+        doubts[0] = torch.where(near, doubt, 0.0).numpy()
 
     def _seen(self, index: int, part: Window) -> Tensor:
         often, _ = sample(self.times[None], self._on_canvas(index, part), "bilinear")

@@ -67,7 +67,7 @@ class Redo(Flat):
         return len(self.changed) <= _MOST * self.count
 
     def run(self) -> Steps[None]:
-        names = ("state", "tolerance", "background", "seen", *(() if self.static else ("doubt",)))
+        names = ("state", "tolerance", "background", "seen", *(("doubt",) if self.earlier.has("doubt") else ()))
         self.copies = {name: self.entry.copy_stack(name, self.earlier) for name in names}
         self.state, self.tolerances = self.copies["state"], self.copies["tolerance"]
         self.frames, self.pictures = self.meta["frames"], self.meta["pictures"]
