@@ -1,6 +1,6 @@
 """Flat: one background under all frames of a camera that stands or turns, and for each frame its own made of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
-from penumbra_engine.imaging.sway import PARTS, strayed, sway
+from penumbra_engine.imaging.sway import strayed
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
@@ -33,6 +33,7 @@ from penumbra_engine.solvers.omnimatte.light import (
 )
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, NEARBY, margin, mark, misfit_of
+from penumbra_engine.solvers.omnimatte.tolerance import tolerance_by_flow, tolerance_by_sway
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
@@ -41,10 +42,7 @@ _LEAST_ROWS = 8
 _PASSES = 3
 _FELT = 0.01  # relative: a change of exposure below that may be the estimate's own error
 _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its background from
-_BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
-_LEAST_TOLERANCE = 0.1  # px, for what resampling does to an edge
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
-_SLOWLY = (1, 4)  # frames apart: what sways slowly hardly moves from one to the next
 _FAR = 0.25  # of full trust: as far from the objects as effects are likely
 _MAX_CANVAS = 16  # times the frame
 _SPARE = 8  # rows more of a source than are asked for at first: the blur of a camera asks for some beside them
@@ -97,7 +95,7 @@ class Flat:
         if not self.static:
             size = (self.height, self.width)
             self._take_out(measure_lens(self.count, self._see, self._near_objects, self._places, size))
-        pairs = neighbours(self.count, _NOISY, self._see, self._masked)
+        pairs = self._pairs(_NOISY)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self._measure_tolerance()
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
@@ -218,34 +216,21 @@ class Flat:
         return self._in_frame(source, self._on_canvas(target, self.frame))
 
     def _measure_tolerance(self) -> None:
-        """How far the background may be out of place in each part of each frame. With a moving camera, the median of
-        what still moves there to the next frame: a median over a block is that of the background, whatever small thing
-        moves on it. With a static one, what sways."""
-        height, width = (self.height, self.width) if self.static else self.flow.shape[-2:]
-        block = max(8, round(_BLOCK * width))
+        """How far the background may be out of place in each part of each frame: by what sways before a camera that
+        stands, by what still moves to the next frame before another."""
         if self.static:
-            block = PARTS * round(block / PARTS)
-        rows, columns = -(-height // block), -(-width // block)
-        self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, rows, columns))
-        if self.static:
-            swaying = torch.zeros(rows, columns)
-            for step in (step for step in _SLOWLY if step < max(2, self.count // 4)):
-                pairs = neighbours(self.count, _SWAYS, self._see, self._masked, step)
-                swaying = torch.maximum(swaying, sway(pairs, self.noise, block))
-            for index in range(self.count):
-                self.tolerances[index] = swaying[None].numpy()
-            return
-        for index in range(self.count):
-            dx, dy, confidence = torch.from_numpy(self.flow[index])
-            masked = torch.from_numpy(self._masked(index))[None, None].float()
-            known = (F.interpolate(masked, (height, width), mode="area")[0, 0] == 0) & (confidence > 0.5)
-            moved = torch.where(known, torch.hypot(dx, dy), torch.nan)
-            padded = F.pad(moved, (0, columns * block - width, 0, rows * block - height), value=torch.nan)
-            blocks = padded.reshape(rows, block, columns, block).permute(0, 2, 1, 3).flatten(2)
-            median = blocks.nanmedian(-1).values
-            typical = median.nanmedian()
-            tolerance = torch.nan_to_num(torch.where(median.isnan(), typical, median)).clamp(_LEAST_TOLERANCE, 2)
+            size = (self.height, self.width)
+            most = tolerance_by_sway(self.count, lambda step: self._pairs(_SWAYS, step), self.noise, size)
+            every: Iterable[Tensor] = [most] * self.count
+        else:
+            every = (tolerance_by_flow(torch.from_numpy(self.flow[t]), self._masked(t)) for t in range(self.count))
+        for index, tolerance in enumerate(every):
+            if not index:
+                self.tolerances = self.entry.create_stack("tolerance", (self.count, 1, *tolerance.shape))
             self.tolerances[index] = tolerance[None].numpy()
+
+    def _pairs(self, wanted: int, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        return neighbours(self.count, wanted, self._see, self._masked, step)
 
     def _measure_trust(self) -> None:
         """How far what a frame shows is to be trusted to be the background, of 255: effects lie where objects are."""
