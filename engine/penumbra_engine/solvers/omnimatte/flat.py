@@ -18,6 +18,7 @@ from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.morphology import distance_outside
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import strayed
+from penumbra_engine.imaging.thrown_shadow import ThrownShadow
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
@@ -320,12 +321,16 @@ class Flat:
         return torch.stack(told)
 
     def _lift(self) -> Steps[None]:
-        """Bring the canvas of a static camera to the brightest light it was seen in, where nothing moves on it."""
-        light = FullLight(self.canvas, self.noise)
+        """Bring the canvas of a static camera to the brightest light it was seen in, and out of the shadow that lies on
+        it on all frames, where nothing moves on it."""
+        brightest, shadow = FullLight(self.canvas, self.noise), ThrownShadow(self.canvas, self.noise)
         for index in range(self.count):
-            light.see(self._plate(index), ~torch.from_numpy(self._masked(index)))
+            plate, shown = self._plate(index), torch.from_numpy(~self._masked(index))
+            brightest.see(plate, shown)
+            shadow.see(plate, shown, torch.from_numpy(self.masks.union(index)))
             yield self._tick()
-        self.light = torch.where(self._tolerance(0) > 0, 1.0, light.gain())
+        brighter = brightest.gain()
+        self.light = torch.where(self._tolerance(0) > 0, 1.0, brighter * shadow.gain(brighter))
         self.canvas *= self.light
 
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:

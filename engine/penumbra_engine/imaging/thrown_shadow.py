@@ -1,0 +1,138 @@
+"""The shadow that never leaves: how much of the light objects keep from a background on every frame of a shot.
+
+Where a shadow lies on all frames, no pixel tells what full light is. But the same objects throw the same shadows beside
+it, on places that are lit at other times. So what their masks do to the light is learned from how the light changes.
+"""
+
+import cv2
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import nnls
+from torch import Tensor
+
+from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.noise import Noise
+
+_SIDE = 96  # cells along the longer side of a picture: soft shadows are smooth
+_BLUR, _STEP = 0.08, 0.1  # of the width: how soft a mask's shadow is, and how far apart the places it may fall on are
+_ACROSS, _ALONG = 6, 3  # steps to the sides, and up and down
+_HEIGHTS = 4  # levels of the picture with shadows of their own: a floor's fall elsewhere than a wall's behind it
+_SCALED = 9.0  # times the noise: what a change of light may leave of a difference
+_SHOWN = 0.3  # of a cell: what has to be seen of it
+_MISFIT = 0.03  # logarithm: how far the light may be from what the masks foretell, before it counts for less
+_ALWAYS, _HARDLY = 0.004, 0.005  # logarithm: a shadow that never leaves is the exception, and below the second is none
+_RIDGE = 1e-3
+_ROUNDS = 4
+
+
+class ThrownShadow:
+    """What the objects of a shot do to the light, as a kernel over their masks.
+
+    The light on a place x in frame t is exp(u(x) - sum_k c_k phi_k(x, t)): u is what the background as it is known
+    lacks of full light, phi_k are the masks, blurred and moved by so many steps, and c_k >= 0, for shadows darken. u is
+    eliminated place by place, so that only changes over time tell of c; most places are seen in full light on some
+    frame, so that many have u = 0. (Least squares, reweighted for a Laplacian prior of u and against what is no
+    shadow.) Places are cells, of some pixels each.
+    """
+
+    def __init__(self, background: Tensor, noise: Noise) -> None:
+        """background: C x H x W scene-linear."""
+        self._height, self._width = background.shape[-2:]
+        scale = min(1.0, _SIDE / max(self._height, self._width))
+        self._cells = max(2, round(self._height * scale)), max(2, round(self._width * scale))
+        self._step = max(1, round(_STEP * self._cells[1]))
+        self._background, self._precision = background, 1 / noise.variance(background)
+        self._light: list[np.ndarray] = []
+        self._weight: list[np.ndarray] = []
+        self._soft: list[np.ndarray] = []  # the masks, blurred, with a margin as wide as shadows are thrown
+
+    def see(self, picture: Tensor, seen: Tensor, objects: Tensor) -> None:
+        """Take in a frame, C x H x W. seen: H x W bool, where it may show the background. objects: H x W bool, the
+        masks of all objects."""
+        precision = self._precision * seen
+        squares, products, power = (
+            self._pooled((precision * part).mean(0))
+            for part in (picture.square(), picture * self._background, self._background.square())
+        )
+        shown = self._pooled(seen.float())
+        gain = products / np.maximum(power, 1e-9)
+        left = (squares - gain * products) / np.maximum(shown, 1e-6)
+        scaled = (left < _SCALED) & (shown > _SHOWN) & (gain > 0)
+        self._light.append(np.log(np.where(scaled, gain, 1)))
+        self._weight.append(scaled * shown)
+        y, x = _ALONG * self._step, _ACROSS * self._step
+        wide = cv2.copyMakeBorder(self._pooled(objects.float()), y, y, x, x, cv2.BORDER_CONSTANT)
+        self._soft.append(cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT))
+
+    def gain(self, brighter: Tensor) -> Tensor:
+        """What the background has to be multiplied by to be without the shadow that lies on it on all frames seen, H x
+        W, at least 1; besides `brighter`, H x W, what brings it to the brightest light that it was seen in."""
+        weight = np.stack(self._weight)
+        thrown = self._learn(np.stack(self._light) - np.log(self._pooled(brighter)), weight)
+        seen = weight > 0
+        least = np.where(seen.any(0), np.where(seen, thrown, np.inf).min(0), 0)
+        filled = fill_smoothly(torch.from_numpy(least)[None].float(), torch.from_numpy(seen.any(0)).float())
+        size = self._height, self._width
+        return F.interpolate(filled[None], size, mode="bilinear", align_corners=False)[0, 0].exp()
+
+    def _learn(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """What the objects take of the light, sum_k c_k phi_k, T x h x w. light, weight: the same."""
+        levels = _levels(self._cells[0])
+        count = levels.shape[1] * self._features(0).shape[-1]
+        strength, lacks, thrown = weight, np.zeros(self._cells), np.zeros_like(light)
+        for _ in range(_ROUNDS):
+            held = _MISFIT**2 / (_ALWAYS * (_HARDLY + np.abs(lacks)))
+            total = strength.sum(0) + held
+            products, target, summed = np.zeros((count, count)), np.zeros(count), np.zeros_like(self._features(0))
+            for index, shares in enumerate(strength):
+                features = self._features(index)
+                products += _products(features, shares, levels)
+                target -= _sums(features, shares * light[index], levels)
+                summed += features * shares[..., None]
+            products -= _products(summed, 1 / total, levels)
+            target += _sums(summed, (strength * light).sum(0) / total, levels)
+            scale = np.sqrt(np.diag(products).clip(1e-9))
+            root = np.linalg.cholesky(products / np.outer(scale, scale) + _RIDGE * np.eye(len(scale)))
+            kernel = nnls(root.T, np.linalg.solve(root, target / scale), maxiter=30 * count)[0] / scale
+            places = levels @ kernel.reshape(levels.shape[1], -1)
+            for index in range(len(light)):
+                thrown[index] = (self._features(index) * places[:, None]).sum(-1)
+            lacks = (strength * (light + thrown)).sum(0) / total
+            strength = weight / (1 + np.square((light + thrown - lacks) / (2 * _MISFIT)))
+        return thrown
+
+    def _features(self, index: int) -> np.ndarray:
+        """The masks of a frame, blurred, from all the places whose shadow may fall on each place: h x w x K."""
+        height, width = self._cells
+        moved = (
+            self._soft[index][j * self._step :, i * self._step :][:height, :width]
+            for j in range(2 * _ALONG + 1)
+            for i in range(2 * _ACROSS + 1)
+        )
+        return np.stack(list(moved), -1)
+
+    def _pooled(self, picture: Tensor) -> np.ndarray:
+        """Means over cells. H x W; h x w."""
+        height, width = self._cells
+        return cv2.resize(picture.numpy(), (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _levels(height: int) -> np.ndarray:
+    """How much of each level there is in each row, h x levels, summing to 1."""
+    row = np.linspace(0, _HEIGHTS - 1, height, dtype=np.float32)[:, None]
+    return np.clip(1 - np.abs(row - np.arange(_HEIGHTS)), 0, 1).astype(np.float32)
+
+
+def _products(features: np.ndarray, shares: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Weighted products of each feature with each on each level, summed over places. h x w x K, h x w and h x levels;
+    levels K x levels K."""
+    rows = (features * shares[..., None]).transpose(0, 2, 1) @ features
+    count = levels.shape[1] * features.shape[-1]
+    return np.einsum("hl,hm,hij->limj", levels, levels, rows, optimize=True).reshape(count, count).astype(np.float64)
+
+
+def _sums(features: np.ndarray, shares: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """Weighted features on each level, summed over places. h x w x K, h x w and h x levels; levels K."""
+    rows = (shares[:, None] @ features)[:, 0]
+    return (levels.T @ rows).ravel().astype(np.float64)
