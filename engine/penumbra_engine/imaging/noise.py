@@ -12,6 +12,7 @@ from torch import Tensor
 _FLOOR = 1e-8  # variance of a noise-free picture, so that nothing is divided by zero
 _BINS = 24
 _MIN_SAMPLES = 400
+_ENOUGH = 200_000  # samples of a pair
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def estimate_noise(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], floor: Noise 
         told = valid & (F.max_pool2d((a != b).any(0)[None].float(), 3, 1, 1)[0] > 0)
         repeated += int(valid.sum() - told.sum())
         mean, difference = ((a + b) / 2)[:, told].flatten(), (a - b)[:, told].abs().flatten()
-        stride = max(1, mean.numel() // 200_000)
+        stride = max(1, -(-mean.numel() // _ENOUGH))
         signals.append(mean[::stride].cpu())
         errors.append(difference[::stride].cpu())
     if not signals or sum(s.numel() for s in signals) < _MIN_SAMPLES:

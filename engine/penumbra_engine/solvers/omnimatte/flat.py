@@ -142,9 +142,9 @@ class Flat:
         self.done += 1
         return min(self.done, self.total), self.total
 
-    def _abreast(self, make: Callable[[int], None]) -> Steps[None]:
-        """Do what is to be done for each frame on its own."""
-        for _ in abreast(make, range(self.count), self.height * self.width):
+    def _abreast(self, make: Callable[[int], None], frames: Iterable[int] | None = None) -> Steps[None]:
+        """Do what is to be done for each frame, or each of some, on its own."""
+        for _ in abreast(make, range(self.count) if frames is None else frames, self.height * self.width):
             yield self._tick()
 
     def _extent(self) -> tuple[np.ndarray, int, int]:

@@ -12,7 +12,7 @@ from penumbra_engine.solvers.omnimatte.state import margin
 _REACH = 4  # frames between two masks that others between them are held against
 _AGREE = 0.5  # intersection over union: two masks show an object of one shape
 _ODD = 0.5  # of that: a mask between them that lies no better where the object has to be shows something else
-_WIDTH = 480  # px: where an object is need not be known more finely
+_WIDTH = 240  # px: where an object is need not be known more finely
 _SEEN = 0.5  # of an object: more has to be in view, past the objects in front, to tell anything
 
 

@@ -150,7 +150,9 @@ class Redo(Flat):
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:
         """The same of the parts, in the exposures of then; an effect that reaches into one was found beyond it."""
         uneven = self.unevens[self.passed]
-        for index, part in self.parts.items():
+
+        def find(index: int) -> None:
+            part = self.parts[index]
             around = grown(part, _HALO, self.frame)
             plate, background = self._plate(index)[:, *pixels(around)], self._from_canvas(index, around)
             state, tolerance = self.state[index][0][pixels(around)], self._tolerance(index)[pixels(around)]
@@ -158,7 +160,8 @@ class Redo(Flat):
             known[pixels(part, around)] = False
             state = mark(state, plate, background, self.noise, tolerance, uneven, known)
             self._mark(index, part, state[pixels(part, around)])
-            yield self._tick()
+
+        yield from self._abreast(find, list(self.parts))
         if not last:
             self._brighten(self.brightened[self.passed])
             self.passed += 1
