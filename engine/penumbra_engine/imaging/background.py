@@ -155,12 +155,13 @@ def _at_rest(
 
 
 def _votes(smooth: Tensor, voices: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-    """For the chosen frames, how many others agree with each, the brighter preferred. T x C x N, T x N, C x N;
-    K x N."""
-    count, valid = len(smooth), voices > 0
-    brightness = torch.where(valid, smooth.mean(1), -torch.inf)
-    rank = brightness.argsort(0).argsort(0).float()
-    rank = (rank - (count - valid.sum(0))).clamp(min=0) / valid.sum(0).clamp(min=1)
+    """For the chosen frames, how many others agree with each, preferred by the share of voices that are for something
+    darker. T x C x N, T x N, C x N; K x N."""
+    valid = voices > 0
+    order = torch.where(valid, smooth.mean(1), -torch.inf).argsort(0)
+    counted = voices.gather(0, order)
+    darker = (counted.cumsum(0) - counted) / counted.sum(0).clamp(min=1e-9)
+    rank = torch.zeros_like(darker).scatter(0, order, darker)
     scaled = (smooth / sigma)[chosen]
     agreement = torch.stack([_agreement(scaled - candidate, voices[chosen]).sum(0) for candidate in scaled])
     return agreement.sqrt() * (1 + 6 * rank[chosen].square()) * valid[chosen]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_no
 from penumbra_engine.imaging.sway import strayed
 from penumbra_engine.imaging.thrown_shadow import ThrownShadow
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
+from penumbra_engine.imaging.witnesses import witnesses
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.abreast import abreast
@@ -46,6 +48,7 @@ _NEAR = 12  # neighbours on each side that a frame of a moving camera takes its 
 _NOISY, _SWAYS = 8, 16  # pairs of frames that noise and sway are measured on
 _FAR = 0.25  # of full trust: as far from the objects as effects are likely
 _MAX_CANVAS = 16  # times the frame
+_COARSE = 160  # pixels across a frame: finely enough to tell where objects stand
 _SPARE = 8  # rows more of a source than are asked for at first: the blur of a camera asks for some beside them
 
 
@@ -234,12 +237,22 @@ class Flat:
         return neighbours(self.count, wanted, self._see, self._masked, step)
 
     def _measure_trust(self) -> None:
-        """How far what a frame shows is to be trusted to be the background, of 255: effects lie where objects are."""
+        """How far what a frame shows is to be trusted to be the background, of 255: effects lie where objects are, and
+        an object that stands shows them at rest."""
         self.trust = self.entry.create_stack("trust", (self.count, 1, self.height, self.width), np.uint8)
+        voices = witnesses(self._objects_on_canvas(index) for index in range(self.count))
         for index in range(self.count):
             distance = np.minimum(distance_outside(self.masks.union(index)), self.width)
-            trust = np.square(distance / (distance + NEARBY * self.width))
+            trust = voices[index] * np.square(distance / (distance + NEARBY * self.width))
             self.trust[index] = np.ceil(255 * trust)[None].astype(np.uint8)
+
+    def _objects_on_canvas(self, index: int) -> np.ndarray:
+        """Where a frame's objects lie on the canvas, coarsely, h x w bool."""
+        coarse = max(1, round(self.width / _COARSE))
+        to_coarse = np.diag([1 / coarse, 1 / coarse, 1]) @ self.to_canvas[index]
+        size = (-(-self.canvas_width // coarse), -(-self.canvas_height // coarse))
+        union = self.masks.union(index).astype(np.uint8)
+        return cv2.warpPerspective(union, to_coarse, size, flags=cv2.INTER_NEAREST) > 0
 
     def _tolerance(self, index: int) -> Tensor:
         coarse = torch.from_numpy(self.tolerances[index])[None]
