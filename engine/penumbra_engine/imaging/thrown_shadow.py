@@ -84,13 +84,13 @@ class ThrownShadow:
         for _ in range(_ROUNDS):
             held = _MISFIT**2 / (_ALWAYS * (_HARDLY + np.abs(lacks)))
             total = strength.sum(0) + held
-            products, target, summed = np.zeros((count, count)), np.zeros(count), np.zeros_like(self._features(0))
+            by_row, target, summed = np.zeros(1), np.zeros(count), np.zeros_like(self._features(0))
             for index, shares in enumerate(strength):
                 features = self._features(index)
-                products += _products(features, shares, levels)
+                by_row = by_row + _products(features, shares)
                 target -= _sums(features, shares * light[index], levels)
                 summed += features * shares[..., None]
-            products -= _products(summed, 1 / total, levels)
+            products = _on_levels(by_row - _products(summed, 1 / total), levels)
             target += _sums(summed, (strength * light).sum(0) / total, levels)
             scale = np.sqrt(np.diag(products).clip(1e-9))
             root = np.linalg.cholesky(products / np.outer(scale, scale) + _RIDGE * np.eye(len(scale)))
@@ -124,12 +124,19 @@ def _levels(height: int) -> np.ndarray:
     return np.clip(1 - np.abs(row - np.arange(_HEIGHTS)), 0, 1).astype(np.float32)
 
 
-def _products(features: np.ndarray, shares: np.ndarray, levels: np.ndarray) -> np.ndarray:
-    """Weighted products of each feature with each on each level, summed over places. h x w x K, h x w and h x levels;
-    levels K x levels K."""
-    rows = (features * shares[..., None]).transpose(0, 2, 1) @ features
-    count = levels.shape[1] * features.shape[-1]
-    return np.einsum("hl,hm,hij->limj", levels, levels, rows, optimize=True).reshape(count, count).astype(np.float64)
+def _products(features: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Weighted products of each feature with each, summed along rows. h x w x K and h x w; h x K x K.
+
+    By torch, row by row on its threads: NumPy's would share every one of these small products between all of theirs.
+    """
+    weighted = torch.from_numpy((features * shares[..., None]).astype(np.float32))
+    return torch.bmm(weighted.transpose(1, 2), torch.from_numpy(features)).numpy()
+
+
+def _on_levels(rows: np.ndarray, levels: np.ndarray) -> np.ndarray:
+    """The same of each level with each, from those of the rows: h x K x K and h x levels; levels K x levels K."""
+    count = levels.shape[1] * rows.shape[-1]
+    return np.einsum("hl,hm,hij->limj", levels, levels, rows, optimize=True).reshape(count, count)
 
 
 def _sums(features: np.ndarray, shares: np.ndarray, levels: np.ndarray) -> np.ndarray:
