@@ -118,7 +118,8 @@ def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, sto
 
 class _Part:
     """One part of the training. span: steps of the stage before it, and of the whole stage. held: with the statistics
-    of the normalisation as they are. stops: where nothing more is gained. done: steps so far."""
+    of the normalisation as they are; so are all parts that start from a parent. stops: where nothing more is gained.
+    done: steps so far."""
 
     def __init__(
         self,
@@ -132,7 +133,9 @@ class _Part:
         stops: bool = False,
     ) -> None:
         self.network, self.entry, self.preview, self.span, self.stops = network, entry, preview, span, stops
-        self.learning = not (held or plan.student.held)
+        # An earlier network has settled on the statistics that it has: by others it mattes worse at once, and the few
+        # steps after a keyframe was added don't mend that.
+        self.learning = not (held or plan.parent or plan.student.held)
         self.views, self.done = Views(scene, plan.student.scale), 0
         self.watch = Watch(self.views, _loss, entry)
 

@@ -1,0 +1,58 @@
+"""What a training leaves alone when it starts from an earlier network of the shot."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from penumbra_engine.cache import Store
+from penumbra_engine.solvers.matte import train as module
+from penumbra_engine.solvers.matte.student import small
+from penumbra_engine.solvers.matte.train import Plan, sketch_matte
+from penumbra_engine.solvers.matte.views import Batch
+
+
+class BrightViews:
+    """Views that are much brighter than a network begins with."""
+
+    def __init__(self, scene: Any, scale: float) -> None:
+        pass
+
+    @staticmethod
+    def batch(random: np.random.Generator) -> Batch:
+        inputs = torch.from_numpy(random.uniform(2, 3, (2, 6, 16, 16)).astype(np.float32))
+        return Batch(inputs, (inputs[:, :1] > 2.5).float(), torch.ones(2, 1, dtype=torch.bool))
+
+
+def sketched(store: Store, parent: str) -> nn.Module:
+    """The network after one step, from a parent if there is one."""
+    scene: Any = SimpleNamespace(names=("box",))
+    steps = sketch_matte(scene, Plan(small(1), 1, 1, 1, 0, parent, "inputs", False), lambda *shown: None, store)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value.network
+
+
+def statistics(network: nn.Module) -> dict[str, torch.Tensor]:
+    return {name: value for name, value in network.state_dict().items() if "running" in name}
+
+
+def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Views", BrightViews)
+    store, fresh = Store(tmp_path), small(1).network(1, 0)
+    with store.entry("matte_fit") as entry:
+        entry.save("network", **{name: value.numpy() for name, value in fresh.state_dict().items()})
+        entry.finish({})
+    warm, cold = sketched(store, entry.key), sketched(store, "")
+    before = statistics(fresh)
+    assert before and all(torch.equal(statistics(warm)[name], before[name]) for name in before)
+    assert not any(torch.equal(statistics(cold)[name], before[name]) for name in before)
+    assert not torch.equal(next(warm.parameters()), next(fresh.parameters()))  # it learns all the same
