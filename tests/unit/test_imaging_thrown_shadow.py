@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import torch
 
 from penumbra_engine.imaging.noise import Noise
@@ -31,7 +32,7 @@ def solved(deep: float) -> tuple[np.ndarray, np.ndarray]:
     for lit, mask in zip(light, masks, strict=True):
         noisy = picture(lit) + SIGMA * torch.from_numpy(random.standard_normal((3, HEIGHT, WIDTH))).float()
         shadow.see(noisy, torch.from_numpy(~mask), torch.from_numpy(mask))
-    return -np.log(brightest), shadow.gain(torch.ones(HEIGHT, WIDTH)).log().numpy()
+    return -np.log(brightest), shadow.full_light(torch.ones(HEIGHT, WIDTH)).log().mean(0).numpy()
 
 
 def test_a_shadow_that_never_leaves_is_told_from_what_it_does_beside() -> None:
@@ -39,6 +40,23 @@ def test_a_shadow_that_never_leaves_is_told_from_what_it_does_beside() -> None:
     assert lacks.max() > 0.12
     assert np.abs(lacks - found).mean() < 0.4 * lacks.mean()
     assert found.min() >= 0
+
+
+def test_light_is_given_back_in_the_colour_of_what_shadows_take() -> None:
+    background = torch.full((3, HEIGHT, WIDTH), 0.5)
+    shadow = ThrownShadow(background, NOISE)
+    nothing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    taken = torch.tensor([0.05, 0.1, 0.15])[:, None, None]
+    for index in range(4):
+        lit = background.clone()
+        lit[:, :, 16 * index : 16 * index + 16] *= (-taken).exp()
+        shadow.see(lit, ~nothing, nothing)
+    brighter = torch.ones(HEIGHT, WIDTH)
+    brighter[:, 96:] = 1.1
+    red, green, blue = shadow.full_light(brighter).log()[:, :, 112:].mean((1, 2)).tolist()
+    assert green == pytest.approx(np.log(1.1), rel=0.05)
+    assert red == pytest.approx(green / 2, rel=0.05)
+    assert blue == pytest.approx(green * 1.5, rel=0.05)
 
 
 def test_where_no_light_changes_none_is_lacking() -> None:
@@ -50,4 +68,4 @@ def test_nothing_seen_is_nothing_told() -> None:
     shadow = ThrownShadow(torch.full((3, HEIGHT, WIDTH), 0.5), NOISE)
     everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     shadow.see(torch.full((3, HEIGHT, WIDTH), 0.2), ~everywhere, everywhere)
-    assert torch.equal(shadow.gain(torch.ones(HEIGHT, WIDTH)), torch.ones(HEIGHT, WIDTH))
+    assert torch.equal(shadow.full_light(torch.ones(HEIGHT, WIDTH)), torch.ones(3, HEIGHT, WIDTH))

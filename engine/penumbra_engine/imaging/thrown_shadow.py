@@ -22,6 +22,8 @@ _SCALED = 9.0  # times the noise: what a change of light may leave of a differen
 _SHOWN = 0.3  # of a cell: what has to be seen of it
 _MISFIT = 0.03  # logarithm: how far the light may be from what the masks foretell, before it counts for less
 _ALWAYS, _HARDLY = 0.004, 0.005  # logarithm: a shadow that never leaves is the exception, and below the second is none
+_SOFT = (0.02, 0.4)  # logarithm: between these a loss of light is that of a soft shadow, and tells the colour of them
+_MOST_COLOURED = 2.0  # times the loss of all channels together: that of one
 _RIDGE = 1e-3
 _ROUNDS = 4
 
@@ -44,6 +46,7 @@ class ThrownShadow:
         self._step = max(1, round(_STEP * self._cells[1]))
         self._background, self._precision = background, 1 / noise.variance(background)
         self._light: list[np.ndarray] = []
+        self._coloured: list[np.ndarray] = []  # the same by channel
         self._weight: list[np.ndarray] = []
         self._soft: list[np.ndarray] = []  # the masks, blurred, with a margin as wide as shadows are thrown
 
@@ -52,29 +55,41 @@ class ThrownShadow:
         masks of all objects."""
         precision = self._precision * seen
         squares, products, power = (
-            self._pooled((precision * part).mean(0))
+            self._pooled(precision * part)
             for part in (picture.square(), picture * self._background, self._background.square())
         )
-        shown = self._pooled(seen.float())
-        gain = products / np.maximum(power, 1e-9)
-        left = (squares - gain * products) / np.maximum(shown, 1e-6)
-        scaled = (left < _SCALED) & (shown > _SHOWN) & (gain > 0)
+        shown = self._pooled(seen[None].float())[0]
+        by_channel = products / np.maximum(power, 1e-9)
+        gain = products.mean(0) / np.maximum(power.mean(0), 1e-9)
+        left = (squares - by_channel * products).mean(0) / np.maximum(shown, 1e-6)
+        scaled = (left < _SCALED) & (shown > _SHOWN) & (by_channel.min(0) > 0)
         self._light.append(np.log(np.where(scaled, gain, 1)))
+        self._coloured.append(np.log(np.where(scaled, by_channel, 1)))
         self._weight.append(scaled * shown)
         y, x = _ALONG * self._step, _ACROSS * self._step
-        wide = cv2.copyMakeBorder(self._pooled(objects.float()), y, y, x, x, cv2.BORDER_CONSTANT)
+        wide = cv2.copyMakeBorder(self._pooled(objects[None].float())[0], y, y, x, x, cv2.BORDER_CONSTANT)
         self._soft.append(cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT))
 
-    def gain(self, brighter: Tensor) -> Tensor:
-        """What the background has to be multiplied by to be without the shadow that lies on it on all frames seen, H x
-        W, at least 1; besides `brighter`, H x W, what brings it to the brightest light that it was seen in."""
-        weight = np.stack(self._weight)
-        thrown = self._learn(np.stack(self._light) - np.log(self._pooled(brighter)), weight)
-        seen = weight > 0
+    def full_light(self, brighter: Tensor) -> Tensor:
+        """What the background has to be multiplied by to be without the shadow that lies on it on all frames, C x H x
+        W. brighter: H x W, what brings it to the brightest light that it was seen in, which is contained in that; the
+        light that is given back has the colour of what soft shadows take."""
+        weight, before = np.stack(self._weight), np.log(self._pooled(brighter[None])[0])
+        light = np.stack(self._light) - before
+        thrown, seen = self._learn(light, weight), weight > 0
         least = np.where(seen.any(0), np.where(seen, thrown, np.inf).min(0), 0)
         filled = fill_smoothly(torch.from_numpy(least)[None].float(), torch.from_numpy(seen.any(0)).float())
         size = self._height, self._width
-        return F.interpolate(filled[None], size, mode="bilinear", align_corners=False)[0, 0].exp()
+        lacking = F.interpolate(filled[None], size, mode="bilinear", align_corners=False)[0] + brighter.log()
+        colour = self._colour(light, weight * (before < _SOFT[0]))
+        return (torch.from_numpy(colour).float()[:, None, None] * lacking).exp()
+
+    def _colour(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """What soft shadows take of the light of each channel, over what they take of all together: C."""
+        soft = weight * (-light > _SOFT[0]) * (-light < _SOFT[1])
+        squares = float((soft * np.square(light)).sum())
+        products = np.einsum("tchw,thw->c", np.stack(self._coloured), soft * light)
+        return np.clip(products / squares, 1 / _MOST_COLOURED, _MOST_COLOURED) if squares else np.ones(len(products))
 
     def _learn(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """What the objects take of the light, sum_k c_k phi_k, T x h x w. light, weight: the same."""
@@ -113,9 +128,10 @@ class ThrownShadow:
         return np.stack(list(moved), -1)
 
     def _pooled(self, picture: Tensor) -> np.ndarray:
-        """Means over cells. H x W; h x w."""
+        """Means over cells. C x H x W; C x h x w."""
         height, width = self._cells
-        return cv2.resize(picture.numpy(), (width, height), interpolation=cv2.INTER_AREA)
+        planes = (cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA) for plane in picture.numpy())
+        return np.stack(list(planes))
 
 
 def _levels(height: int) -> np.ndarray:

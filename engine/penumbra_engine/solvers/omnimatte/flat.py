@@ -87,7 +87,7 @@ class Flat:
         self.whole = self.area = Window(0, 0, self.canvas_width, self.canvas_height)
         self.canvas = torch.zeros(3, self.canvas_height, self.canvas_width)
         self.times = torch.zeros(self.canvas_height, self.canvas_width)  # how often each texel was seen clean
-        self.light = torch.ones(self.height, self.width)  # what brings a static camera's canvas to full light
+        self.light = torch.ones(3, self.height, self.width)  # what brings a static camera's canvas to full light
         self.unevens: list[float] = []  # what was measured for each search for effects
         self.exposures: list[np.ndarray] = []  # the gains that each began with
         self.brightened: list[np.ndarray] = []  # what each multiplied the canvas by in the end, R, G and B
@@ -342,8 +342,7 @@ class Flat:
             brightest.see(plate, shown)
             shadow.see(plate, shown, torch.from_numpy(self.masks.union(index)))
             yield self._tick()
-        brighter = brightest.gain()
-        self.light = torch.where(self._tolerance(0) > 0, 1.0, brighter * shadow.gain(brighter))
+        self.light = torch.where(self._tolerance(0) > 0, 1.0, shadow.full_light(brightest.gain()))
         self.canvas *= self.light
 
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:
