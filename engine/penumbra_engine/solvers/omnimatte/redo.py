@@ -7,14 +7,15 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry
-from penumbra_engine.imaging.camera_blur import CameraBlur
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window
 from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.omnimatte.flat import Flat, grown, pixels
+from penumbra_engine.solvers.omnimatte.flat import Flat
 from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.mosaic import grown, pixels
+from penumbra_engine.solvers.omnimatte.nearby import Nearby
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, LIKELY, MASKED, disturbed, mark, misfit_of
 from penumbra_engine.solvers.plates import Plates
@@ -47,15 +48,14 @@ class Redo(Flat):
         self.earlier = earlier
         self.meta, known, texture = earlier.meta, earlier.load("frames"), earlier.load("canvas")
         self.noise, self.unevens = Noise(**self.meta["noise"]), self.meta["unevens"]
-        self.gains, self.misfit = known["gains"], known["misfit"]
-        self._take_out(torch.from_numpy(known["falloff"]))
+        self.exposed.gains, self.misfit = known["gains"], known["misfit"]
+        self.exposed.take_out(torch.from_numpy(known["falloff"]))
         passes = earlier.load("passes")
         self.exposures, self.brightened = list(passes["exposures"]), list(passes["brightened"])
         self.canvas, self.times, self.light = (torch.from_numpy(texture[name]) for name in ("canvas", "times", "light"))
-        self.blur = CameraBlur(self.to_canvas, (self.width, self.height), self.meta["shutter"])
         self.before = earlier.stack("state")
         self.changes = dict(self._changes())
-        self.reached = torch.zeros(self.canvas_height, self.canvas_width, dtype=torch.bool)
+        self.reached = torch.zeros(self.whole.height, self.whole.width, dtype=torch.bool)
 
     @property
     def changed(self) -> list[int]:
@@ -70,6 +70,8 @@ class Redo(Flat):
         names = ("state", "tolerance", "background", "seen", *(("doubt",) if self.earlier.has("doubt") else ()))
         self.copies = {name: self.entry.copy_stack(name, self.earlier) for name in names}
         self.state, self.tolerances = self.copies["state"], self.copies["tolerance"]
+        self.nearby = Nearby(self.mosaic, self.exposed, self.state, self.noise, self.meta["shutter"])
+        self._measure_trust()
         self.frames, self.pictures = self.meta["frames"], self.meta["pictures"]
         for index in self.changes:
             self.frames[index] = self.entry.key
@@ -81,7 +83,7 @@ class Redo(Flat):
                 yield self._tick()
         for index in self.changes:
             self.misfit[index] = misfit_of(
-                self.state[index][0], self._plate(index), self._from_canvas(index), self.noise
+                self.state[index][0], self.exposed.read(index), self._from_canvas(index), self.noise
             )
         said = {"frames": self.frames, "pictures": self.pictures, "changed": self.changed, "parent": self.earlier.key}
         self.finish(self.misfit, {**said, "uneven": self.meta["uneven"]})
@@ -96,16 +98,16 @@ class Redo(Flat):
     def _area(self, index: int, changed: np.ndarray) -> Window:
         """The part of the canvas that is built to know what the changed pixels of a frame decide; they are noted in
         `reached`."""
-        x, y = self._on_canvas(index, self.frame)[torch.from_numpy(changed)].round().long().unbind(-1)
+        x, y = self.mosaic.on_canvas(index, self.frame)[torch.from_numpy(changed)].round().long().unbind(-1)
         self.reached[y, x] = True
         part = Window(int(x.min()), int(y.min()), int(x.max() - x.min()) + 1, int(y.max() - y.min()) + 1)
         return grown(part, 2 * _HALO, self.whole)
 
     def _lies(self, where: np.ndarray, index: int, part: Window) -> np.ndarray:
         """What is so on the canvas (bool) in a part of a frame."""
-        x, y = self._on_canvas(index, part).round().long().unbind(-1)
-        inside = (x >= 0) & (y >= 0) & (x < self.canvas_width) & (y < self.canvas_height)
-        there = torch.from_numpy(where)[y.clamp(0, self.canvas_height - 1), x.clamp(0, self.canvas_width - 1)]
+        x, y = self.mosaic.on_canvas(index, part).round().long().unbind(-1)
+        inside = (x >= 0) & (y >= 0) & (x < self.whole.width) & (y < self.whole.height)
+        there = torch.from_numpy(where)[y.clamp(0, self.whole.height - 1), x.clamp(0, self.whole.width - 1)]
         return (there & inside).numpy()
 
     def _redo(self) -> Steps[None]:
@@ -124,7 +126,7 @@ class Redo(Flat):
         self._brighten(1 / np.prod(self.brightened, 0))
         if self.static:
             self.canvas /= self.light
-        self.gains = self.exposures[0]
+        self.exposed.gains = self.exposures[0]
         yield from self._build()
         if self.static:
             self.canvas *= self.light
@@ -154,7 +156,7 @@ class Redo(Flat):
         def find(index: int) -> None:
             part = self.parts[index]
             around = grown(part, _HALO, self.frame)
-            plate, background = self._plate(index)[:, *pixels(around)], self._from_canvas(index, around)
+            plate, background = self.exposed.read(index)[:, *pixels(around)], self._from_canvas(index, around)
             state, tolerance = self.state[index][0][pixels(around)], self._tolerance(index)[pixels(around)]
             known = state == DISTURBED
             known[pixels(part, around)] = False
@@ -165,7 +167,7 @@ class Redo(Flat):
         if not last:
             self._brighten(self.brightened[self.passed])
             self.passed += 1
-            self.gains = self.exposures[self.passed]
+            self.exposed.gains = self.exposures[self.passed]
         return self.misfit
 
     def _settled(self) -> Iterator[int]:
