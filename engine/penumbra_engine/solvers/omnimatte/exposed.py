@@ -6,6 +6,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Stack
 from penumbra_engine.imaging.falloff import spread
+from penumbra_engine.media.windows import Window, pixels
 
 
 class Exposed:
@@ -24,13 +25,11 @@ class Exposed:
         """Look at frames as a lens shows them that leaves all light everywhere."""
         self.falloff, self._lens = falloff, spread(falloff, *self.plate.shape[2:])
 
-    def read(self, index: int) -> Tensor:
-        """A frame, 3 x H x W."""
-        return torch.from_numpy(self.plate[index]) / self._exposure(index)
-
-    def rows(self, index: int, first: int, last: int) -> Tensor:
-        """Rows first .. last - 1 of a frame, 3 x h x W."""
-        return torch.from_numpy(self.plate.rows(first, last, [index])[0]) / self._exposure(index)[:, first:last]
-
-    def _exposure(self, index: int) -> Tensor:
-        return torch.from_numpy(self.gains[index]).float()[:, None, None] * self._lens
+    def read(self, index: int, part: Window | None = None) -> Tensor:
+        """A frame, 3 x H x W, or a part of it, 3 x h x w."""
+        gains = torch.from_numpy(self.gains[index]).float()[:, None, None]
+        if part is None:
+            return torch.from_numpy(self.plate[index]) / (gains * self._lens)
+        rows, columns = pixels(part)
+        plate = torch.from_numpy(self.plate.rows(part.y, part.bottom, [index])[0, ..., columns])
+        return plate / (gains * self._lens[:, rows, columns])

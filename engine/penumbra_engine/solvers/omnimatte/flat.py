@@ -17,7 +17,7 @@ from penumbra_engine.imaging.sway import strayed
 from penumbra_engine.imaging.thrown_shadow import ThrownShadow
 from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
-from penumbra_engine.media.windows import Window
+from penumbra_engine.media.windows import Window, grown, pixels
 from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.exposed import Exposed
@@ -29,7 +29,7 @@ from penumbra_engine.solvers.omnimatte.light import (
     measure_unevenness,
     neighbours,
 )
-from penumbra_engine.solvers.omnimatte.mosaic import Mosaic, grown, pixels
+from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.nearby import Nearby
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.samples import Samples

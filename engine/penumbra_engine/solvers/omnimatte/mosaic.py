@@ -6,7 +6,7 @@ from torch import Tensor
 
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
-from penumbra_engine.media.windows import Window
+from penumbra_engine.media.windows import Window, pixels
 from penumbra_engine.solvers.omnimatte.register import Registration
 
 _MAX_CANVAS = 16  # times the frame
@@ -74,14 +74,3 @@ class Mosaic:
             return picture, torch.ones(height, width, dtype=torch.bool)
         to_source = torch.from_numpy(np.linalg.inv(self.to_canvas[source]) @ self.to_canvas[target])
         return warp(picture, to_source, height, width, lens=self._lens)
-
-
-def pixels(part: Window, of: Window | None = None) -> tuple[slice, slice]:
-    """The rows and columns of a part in an array over a window; over one from the first row and column on if none."""
-    x, y = (of.x, of.y) if of else (0, 0)
-    return slice(part.y - y, part.bottom - y), slice(part.x - x, part.right - x)
-
-
-def grown(part: Window, by: int, within: Window) -> Window:
-    """A window with a margin, cut to another."""
-    return Window(part.x - by, part.y - by, part.width + 2 * by, part.height + 2 * by).intersection(within)

@@ -10,7 +10,6 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
 from penumbra_engine.imaging.carried_depth import alike, nearest
-from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
@@ -19,6 +18,7 @@ from penumbra_engine.imaging.warp import sample
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.exposed import Exposed
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, NEARBY, margin, mark, misfit_of
@@ -39,18 +39,17 @@ class MultiView:
     def __init__(self, shot: Shot, plates: Plates, masks: Masks, geometry: Geometry, entry: Entry) -> None:
         assert geometry.cameras is not None
         self.geometry, self.cameras = geometry, geometry.cameras
-        self.shot, self.plate, self.masks, self.entry = shot, plates.plate, masks, entry
+        self.shot, self.masks, self.entry, self.exposed = shot, masks, entry, Exposed(plates.plate)
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.rays = self.cameras.rays(self.height, self.width)
-        self.gains = np.ones((self.count, 3))
-        self._take_out(torch.ones(3, 1, 1))
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
         self.total, self.done = self.count * _STEPS, 0
 
     def run(self) -> Steps[None]:
-        self.gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
+        gains = yield from measure_exposures(self.count, self._see, self._masked, False, self._tick)
+        self.exposed.gains = gains
         size = (self.height, self.width)
-        self._take_out(measure_lens(self.count, self._see, self._near_objects, self._places, size))
+        self.exposed.take_out(measure_lens(self.count, self._see, self._near_objects, self._places, size))
         pairs = neighbours(self.count, _NOISY, self._see, self._masked)
         self.noise = estimate_noise(pairs, quantisation_noise(self.shot.levels()))
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
@@ -74,7 +73,7 @@ class MultiView:
         sure = self.entry.create_stack("sure", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
             sure[index] = self.geometry.sure(index, self.height, self.width)[None].astype(np.uint8)
-        self.entry.save("frames", gains=self.gains, misfit=misfit, falloff=self.falloff.numpy())
+        self.entry.save("frames", gains=self.exposed.gains, misfit=misfit, falloff=self.exposed.falloff.numpy())
         self.entry.finish({"noise": vars(self.noise), "uneven": self._unevenness()})
 
     def _tick(self) -> tuple[int, int]:
@@ -89,15 +88,6 @@ class MultiView:
     def _masked(self, index: int) -> np.ndarray:
         return self.masks.union(index, margin(self.width))
 
-    def _plate(self, index: int) -> Tensor:
-        """A frame in the exposure of the middle one, as a lens shows it that leaves all light everywhere."""
-        gains = torch.from_numpy(self.gains[index]).float()[:, None, None]
-        return torch.from_numpy(self.plate[index]) / (gains * self.lens_light)
-
-    def _take_out(self, falloff: Tensor) -> None:
-        """Look at frames as a lens shows them that leaves all light everywhere."""
-        self.falloff, self.lens_light = falloff, spread(falloff, self.height, self.width)
-
     def _near_objects(self, index: int) -> np.ndarray:
         """Where effects are likely, H x W bool."""
         return self.masks.union(index, NEARBY * self.width)
@@ -107,7 +97,7 @@ class MultiView:
         return self._project(target, source, self.rays, self._depth(target))[0]
 
     def _unevenness(self) -> float:
-        return measure_unevenness(self.count, self._plate, self._behind, self._clean, self.noise)
+        return measure_unevenness(self.count, self.exposed.read, self._behind, self._clean, self.noise)
 
     def _behind(self, index: int) -> Tensor:
         return torch.from_numpy(self.background[index])
@@ -125,7 +115,7 @@ class MultiView:
         of `extra`) x h x w, and where it does: what lies in front of a point in the source hides it there."""
         for source in sources:
             pixels, there = self._project(target, source, rays, depth)
-            picture = self._plate(source)
+            picture = self.exposed.read(source)
             if extra is not None:
                 picture = torch.cat([picture, torch.from_numpy(extra[source]).float()])
             values, inside = sample(picture, pixels)
@@ -139,7 +129,7 @@ class MultiView:
     def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
         """A frame as another sees it, and where it does."""
         if target == source:
-            return self._plate(source), torch.ones(self.height, self.width, dtype=torch.bool)
+            return self.exposed.read(source), torch.ones(self.height, self.width, dtype=torch.bool)
         ((picture, visible),) = self._fetch(target, [source], self.rays, self._depth(target))
         return picture, visible
 
@@ -233,7 +223,7 @@ class MultiView:
         uneven, misfit = self._unevenness(), np.zeros(self.count)
 
         def find(index: int) -> None:
-            plate, background = self._plate(index), self._behind(index)
+            plate, background = self.exposed.read(index), self._behind(index)
             state = mark(self.state[index][0], plate, background, self.noise, self.tolerance, uneven)
             self.state[index] = state[None]
             misfit[index] = misfit_of(state, plate, background, self.noise)

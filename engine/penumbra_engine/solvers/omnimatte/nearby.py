@@ -78,4 +78,5 @@ class Nearby:
     def _layers(self, index: int, first: int, last: int) -> Tensor:
         """Some rows of a frame, and where they are clean, 4 x h x W."""
         clean = torch.from_numpy(self._state.rows(first, last, [index])[0] == CLEAN)
-        return torch.cat([self._exposed.rows(index, first, last), clean.float()])
+        rows = Window(0, first, self._mosaic.frame.width, last - first)
+        return torch.cat([self._exposed.read(index, rows), clean.float()])

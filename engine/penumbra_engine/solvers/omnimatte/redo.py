@@ -10,11 +10,10 @@ from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
-from penumbra_engine.media.windows import Window
+from penumbra_engine.media.windows import Window, grown, pixels
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flat import Flat
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.mosaic import grown, pixels
 from penumbra_engine.solvers.omnimatte.nearby import Nearby
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, LIKELY, MASKED, disturbed, mark, misfit_of

@@ -7,9 +7,9 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH
 from penumbra_engine.imaging.warp import pixel_grid, sample
-from penumbra_engine.media.windows import Window
+from penumbra_engine.media.windows import Window, grown, pixels
 from penumbra_engine.solvers.omnimatte.exposed import Exposed
-from penumbra_engine.solvers.omnimatte.mosaic import Mosaic, grown, pixels
+from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.state import MASKED
 
 _BAND_BYTES = 112 << 20  # what the samples of the rows that are looked at together may take
