@@ -1,5 +1,6 @@
 """The clock of a job: turns the steps of its stages into progress, and keeps the time each took."""
 
+import itertools
 import time
 from collections.abc import Generator, Mapping
 
@@ -9,32 +10,32 @@ from penumbra_engine.solvers.steps import R, Steps
 
 class Clock:
     """Runs stages one after the other. parts: each stage's part of the whole, about what it takes of a cold solve's
-    time; they sum to 1. seconds: what each stage took so far. message: what progress says, until it is changed."""
+    time, in their order; they sum to 1, and a stage that is left out counts as done once a later one runs. seconds:
+    what each stage took so far. message: what progress says, until it is changed."""
 
     def __init__(self, parts: Mapping[str, float]) -> None:
         self.parts = parts
         self.started = time.monotonic()
-        self.before = 0.0
+        self.before = dict(zip(parts, itertools.accumulate(parts.values(), initial=0.0), strict=False))
         self.seconds: dict[str, float] = {}
         self.message = ""
 
     def run(self, stage: str, steps: Steps[R]) -> Generator[Progress, None, R]:
         """Run a stage to its end. Closing this generator closes the stage."""
         began = time.monotonic()
-        part = self.parts[stage]
-        yield self._progress(stage, 0, 1, self.before)
+        before, part = self.before[stage], self.parts[stage]
+        yield self._progress(stage, 0, 1, before)
         while True:
             try:
                 done, total = next(steps)
             except StopIteration as end:
-                self.before += part
                 self.seconds[stage] = time.monotonic() - began
                 return end.value
             except GeneratorExit:
                 steps.close()
                 raise
             try:
-                yield self._progress(stage, done, total, self.before + part * done / max(total, 1))
+                yield self._progress(stage, done, total, before + part * done / max(total, 1))
             except GeneratorExit:
                 steps.close()  # now, so that what it holds is let go of before the job is called cancelled
                 raise

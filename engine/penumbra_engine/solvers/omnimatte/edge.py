@@ -36,7 +36,7 @@ def solve_edge(
     known to show the objects' own colour, though they lie beside its edge; None where none is.
 
     Where an edge turns out softer than the band is wide (fur), the band grows inwards from round to round, `rounds` at
-    most.
+    most, and one more where the mask was found.
     """
     depth = torch.from_numpy(distance_outside(mask) - distance_outside(~mask)).float()  # < 0 inside
     alpha = (depth < 0).float()

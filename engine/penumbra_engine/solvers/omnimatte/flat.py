@@ -75,7 +75,7 @@ class Flat:
         self.unevens: list[float] = []  # what was measured for each search for effects
         self.exposures: list[np.ndarray] = []  # the gains that each began with
         self.brightened: list[np.ndarray] = []  # what each multiplied the canvas by in the end, R, G and B
-        self.total = self.count * (2 * _PASSES + (5 if self.static else 4))
+        self.total = self.count * (2 * _PASSES + (3 if self.static else 4))
         self.done = 0
 
     def run(self) -> Steps[None]:
