@@ -16,7 +16,7 @@ from penumbra_engine.solvers.omnimatte.state import LEAST_CLEAN
 from penumbra_engine.solvers.steps import Steps
 
 _PLAIN = 0.02  # a change of exposure below that may be the estimate's own error
-
+_BLACK = 1e-3  # of scene-linear white: what is no brighter has no exposure that can be told
 _FAR_APART, _PAIRS = (4, 12), 16  # frames that the fall-off of the lens is measured on, and how many pairs of them
 _JUDGED = 8  # frames that tell how even the light is
 
@@ -57,10 +57,13 @@ def measure_exposures(
 
 def gain_over(background: Tensor, plate: Tensor, clean: np.ndarray) -> np.ndarray:
     """By what the clean part of a plate is brighter than its background, one factor a channel; 1 where next to nothing
-    of it is clean. 3 x H x W both, and H x W bool; 3."""
+    of it is clean, or most of it is black. 3 x H x W both, and H x W bool; 3."""
     if clean.mean() <= LEAST_CLEAN:
         return np.ones(3)
-    return median((plate / background.clamp(min=1e-4))[:, torch.from_numpy(clean)]).numpy()
+    chosen = torch.from_numpy(clean)
+    lit = (background > _BLACK).logical_and_(chosen).sum((1, 2)) > chosen.sum() / 2
+    ratio = median((plate / background.clamp(min=1e-4))[:, chosen])
+    return torch.where(lit, ratio, 1.0).numpy()
 
 
 def measure_unevenness(count: int, plate: Picture, background: Picture, clean: Where, noise: Noise) -> float:
