@@ -30,7 +30,7 @@ _FEW = (1, 2, 4, 7, 12, 20)  # for a first look, half as many
 _STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
 _NOISY = 8  # pairs of frames that noise is measured on
-_BAND_BYTES = 256 << 20  # what the samples of one band of rows may take
+_BAND_BYTES, _ALL_BYTES = 256 << 20, 1 << 30  # what the samples of one band of rows may take, and all at a time
 
 
 class MultiView:
@@ -149,12 +149,13 @@ class MultiView:
         self.geometry = replace(self.geometry, depth=depth)
 
     def _fuse_all(self, offsets: tuple[int, ...]) -> Steps[None]:
-        yield from self._abreast(lambda index: self._fuse(index, frames_around(index, self.count, offsets)))
+        room = min(_BAND_BYTES, _ALL_BYTES // torch.get_num_threads())
+        yield from self._abreast(lambda index: self._fuse(index, frames_around(index, self.count, offsets), room))
 
-    def _fuse(self, index: int, sources: list[int]) -> None:
+    def _fuse(self, index: int, sources: list[int], room: int) -> None:
         """The background of a frame from the frames around it, the nearest weighing most: what depth misses by grows
-        with the distance between two cameras."""
-        rows = max(8, _BAND_BYTES // (len(sources) * self.width * 4 * 8))
+        with the distance between two cameras. room: bytes for samples."""
+        rows = max(8, room // (len(sources) * self.width * 4 * 8))
         background, doubts = torch.empty(2, 3, self.height, self.width)
         seen = torch.empty(self.height, self.width)
         unsettled = torch.empty(self.height, self.width, dtype=torch.bool)
