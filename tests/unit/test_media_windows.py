@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from penumbra_engine.media.windows import Window, crop, place
+from penumbra_engine.media.windows import Window, crop, grown, pixels, place
 
 origins = st.integers(-20, 20)
 sizes = st.integers(1, 12)
@@ -62,3 +62,14 @@ def test_union_and_intersection() -> None:
     assert a.intersection(b) == Window(0, 0, 8, 4)
     assert a.intersection(Window(50, 50, 2, 2)).size == (0, 0)
     assert str(a) == "16x16-8-8"
+
+
+def test_a_part_is_found_in_an_array_over_a_window_wherever_that_begins() -> None:
+    plane = np.arange(48).reshape(6, 8)
+    around, part = Window(2, 1, 5, 4), Window(3, 2, 2, 3)
+    np.testing.assert_array_equal(plane[pixels(part)], plane[2:5, 3:5])
+    np.testing.assert_array_equal(plane[pixels(around)][pixels(part, around)], plane[pixels(part)])
+
+
+def test_a_margin_ends_where_the_window_around_it_does() -> None:
+    assert grown(Window(3, 2, 2, 3), 2, Window(0, 0, 6, 20)) == Window(1, 0, 5, 7)
