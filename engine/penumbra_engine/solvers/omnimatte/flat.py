@@ -204,7 +204,7 @@ class Flat:
             self.times[pixels(held)] = (state == CLEAN).sum(0)[kept].float()
             shown[pixels(held)] = (state != MASKED).any(0)[kept]
 
-        for _ in abreast(estimate, tops, rows * area.width):
+        for _ in abreast(estimate, tops, self.samples.as_pixels(rows + 2 * beside)):
             for _ in range(max(1, self.count // len(tops))):
                 yield self._tick()
         if not shown.all():

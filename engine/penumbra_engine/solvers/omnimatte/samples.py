@@ -13,6 +13,7 @@ from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.state import MASKED
 
 _BAND_BYTES = 112 << 20  # what the samples of the rows that are looked at together may take
+_SAMPLE_BYTES, _PIXEL_BYTES = 32, 128  # of a sample; of a pixel where a frame is worked on
 
 
 class Samples:
@@ -27,6 +28,7 @@ class Samples:
         self._mosaic, self._exposed = mosaic, exposed
         self._around = grown(area, REACH, mosaic.whole)
         self._count = len(exposed.plate)
+        self._row_bytes = self._count * self._around.width * _SAMPLE_BYTES
         if mosaic.static:
             self._stack, self._gains = exposed.plate, np.ones((self._count, 3))
         else:
@@ -36,7 +38,11 @@ class Samples:
     @property
     def rows(self) -> int:
         """How many rows of the area may be held at a time."""
-        return _BAND_BYTES // (self._count * self._around.width * 4 * 8)
+        return _BAND_BYTES // self._row_bytes
+
+    def as_pixels(self, rows: int) -> int:
+        """The pixels of a frame that take as much memory as the samples of so many rows."""
+        return rows * self._row_bytes // _PIXEL_BYTES
 
     def take(self, index: int) -> None:
         """Take a frame in."""
