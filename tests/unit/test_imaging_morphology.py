@@ -31,6 +31,14 @@ def test_a_point_grows_to_a_disc(radius: float, pixels: int) -> None:
     assert dilate(point(), radius).sum() == pixels
 
 
+@pytest.mark.parametrize("radius", [1, 4.6, 7, 100, np.inf])
+def test_growth_is_that_of_the_distances_of_the_whole_picture(radius: float) -> None:
+    shape = np.random.default_rng(3).random((60, 80)) > 0.995
+    assert 0 < shape.sum() < 40
+    shape[:20] = shape[:, 50:] = False
+    assert np.array_equal(dilate(shape, radius), distance_outside(shape) <= radius)
+
+
 def test_erosion_leaves_what_is_farther_inside_than_the_radius() -> None:
     square = np.zeros((9, 9), bool)
     square[2:7, 2:7] = True

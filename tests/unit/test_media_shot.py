@@ -68,7 +68,6 @@ def test_a_plain_shot(folder: Path) -> None:
     assert (shot.window, shot.display, shot.pixel_aspect, shot.warnings) == (DISPLAY, DISPLAY, 2.0, ())
     np.testing.assert_array_equal(shot.plate(1002), plate(folder, 1002))
     np.testing.assert_array_equal(shot.mask("hero", 1002), dot())
-    assert list(shot.check_masks()) == [("hero", frame, True) for frame in FRAMES]
     assert shot.header(1001)["smpte:TimeCode"] == TIME_CODE["smpte:TimeCode"]
 
 
@@ -187,7 +186,7 @@ def test_missing_masks_are_an_error_unless_the_object_is_off_screen(folder: Path
         Shot.open(job(folder))
     shot = Shot.open(job(folder, mask_missing="empty"))
     assert not shot.mask("hero", 1002).any() and shot.digest_mask("hero", 1002) == "empty"
-    assert [there for _, _, there in shot.check_masks()] == [True, False, True]
+    assert [shot.mask("hero", frame).any() for frame in FRAMES] == [True, False, True]
 
 
 def test_a_mask_of_another_size(folder: Path) -> None:
@@ -247,21 +246,6 @@ def test_values_that_are_not_finite_are_counted_and_placed(folder: Path, tmp_pat
     shot = Shot.open(job(folder, frames="1001"))
     with pytest.raises(InputError, match=r"frame 1001: .* has 2 pixels that are NaN or infinite, the first at x=5 y=4"):
         shot.plate(1001)
-
-
-def test_a_mask_that_is_never_there(folder: Path) -> None:
-    for frame in FRAMES:
-        mask(folder, "hero", frame, np.zeros((6, 8)))
-    with pytest.raises(InputError, match=r"--mask hero .*empty on all frames 1001-1003; paint hero") as caught:
-        list(Shot.open(job(folder)).check_masks())
-    assert caught.value.argument == "--mask hero"
-
-
-def test_a_mask_that_is_everywhere(folder: Path) -> None:
-    for frame in FRAMES:
-        mask(folder, "hero", frame, np.ones((6, 8)))
-    with pytest.raises(InputError, match="covers every pixel of all frames; if its alpha is solid"):
-        list(Shot.open(job(folder)).check_masks())
 
 
 def test_digests_follow_the_content(folder: Path) -> None:

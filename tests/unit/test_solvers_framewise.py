@@ -9,14 +9,14 @@ from penumbra_engine.cache import Entry, Store
 from penumbra_engine.solvers.framewise import frame_by_frame
 
 
-def solved(store: Store, inputs: Sequence[str], made: list[int]) -> Entry:
+def solved(store: Store, inputs: Sequence[str], made: list[int], layers: int = 1, dtype: type = np.float32) -> Entry:
     """A stage whose pictures hold how many frames were made before them."""
 
     def make(index: int) -> dict[str, np.ndarray]:
         made.append(index)
-        return {"picture": np.full((1, 2, 3), len(made), np.float32)}
+        return {"picture": np.full((layers, 2, 3), len(made), dtype)}
 
-    steps = frame_by_frame(store, "stage", "shot", inputs, {"picture": (1, 2, 3)}, make)
+    steps = frame_by_frame(store, "stage", "shot", inputs, {"picture": (layers, 2, 3)}, make, dtype)
     while True:
         try:
             next(steps)
@@ -46,4 +46,11 @@ def test_without_the_last_entry_all_are_made(tmp_path: Path) -> None:
     solved(store, ["a", "b"], made)
     store.clear()
     solved(store, ["a", "x"], made)
+    assert made == [0, 1, 0, 1]
+
+
+def test_pictures_of_another_kind_are_made_anew(tmp_path: Path) -> None:
+    store, made = Store(tmp_path), list[int]()
+    solved(store, ["one a", "one b"], made)
+    assert solved(store, ["two a", "two b"], made, layers=2, dtype=np.uint8).stack("picture")[:].shape == (2, 2, 2, 3)
     assert made == [0, 1, 0, 1]

@@ -52,8 +52,10 @@ def test_what_changed_is_not_copied(tmp_path: Path, first: Destination) -> None:
     for said in ({"penumbra:job": "none", "penumbra:seed": 0}, {"penumbra:job": OTHER, "penumbra:seed": 1}):
         assert EarlierFiles(store, "shot").copy("content", replace(to, metadata=said)) is None
     path = first.out / "kite" / "kite.0001.exr"
-    path.write_bytes(path.read_bytes()[:-1] + b"!")
-    assert EarlierFiles(store, "shot").copy("content", to) is None
+    whole = path.read_bytes()
+    for changed in (whole[:-1] + b"!", whole.replace(ONE.encode(), b"c" * 64), whole[:100], b""):
+        path.write_bytes(changed)
+        assert EarlierFiles(store, "shot").copy("content", to) is None
     path.unlink()
     assert EarlierFiles(store, "shot").copy("content", to) is None
     assert not to.out.exists()

@@ -7,6 +7,7 @@ import torch
 from penumbra_engine.errors import UnsolvableError
 from penumbra_engine.imaging.lens import Lens
 from penumbra_engine.imaging.warp import pixel_grid
+from penumbra_engine.media.windows import Window, pixels
 from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.register import Registration
 
@@ -49,3 +50,17 @@ def test_a_static_camera_has_the_canvas_of_a_frame() -> None:
 def test_a_camera_that_turns_too_far_is_refused() -> None:
     with pytest.raises(UnsolvableError, match="turns or zooms too far"):
         panned(20 * WIDTH)
+
+
+@pytest.mark.parametrize("model", ["homography", "static"])
+def test_nothing_of_an_area_lies_beyond_its_surroundings(model: str) -> None:
+    mosaic = panned(31, model)
+    smaller, width, height = 0, mosaic.whole.width, mosaic.whole.height
+    for area in (Window(x, y, 9, 9) for x in range(0, width - 9, 11) for y in range(0, height - 9, 7)):
+        for index in range(COUNT):
+            left, top = mosaic.on_canvas(index, mosaic.frame).round().unbind(-1)
+            inside = (left >= area.x) & (left < area.right) & (top >= area.y) & (top < area.bottom)
+            inside[pixels(mosaic.surroundings(index, area))] = False
+            assert not inside.any()
+            smaller += mosaic.surroundings(index, area).size != mosaic.frame.size
+    assert smaller  # frames that show little or nothing of it

@@ -100,7 +100,7 @@ def _solve(true: TrueShot, variant: str, store: Store) -> Generator[Progress, No
     job = true.job(store.root)
     shot = Shot.open(job)
     plates = yield from clock.run("decode", decode(shot, store))
-    masks = yield from clock.run("masks", read_masks(shot, store))
+    masks = yield from clock.run("masks", read_masks(shot, plates, store))
     if "masks" in variant:
         masks = _true_masks(true, masks, store)
     if variant == "true registration":

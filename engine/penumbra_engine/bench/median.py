@@ -29,7 +29,7 @@ def mask_over_median(job: OmnimatteJob, cache: Path) -> Generator[Progress, None
     clock, store = Clock(_PARTS), Store(cache)
     shot = Shot.open(job)
     plates = yield from clock.run("decode", decode(shot, store))
-    masks = yield from clock.run("masks", read_masks(shot, store))
+    masks = yield from clock.run("masks", read_masks(shot, plates, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     yield from clock.run("median", _write(shot, plates, masks, registration, Path(job.out)))
     layers = {name: str(Path(job.out) / name) for name in shot.names}

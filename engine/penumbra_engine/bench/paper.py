@@ -103,7 +103,7 @@ def paper_omnimatte(job: OmnimatteJob, cache: Path, seconds: float) -> Generator
     clock, store = Clock(_PARTS), Store(cache)
     shot = Shot.open(job)
     plates = yield from clock.run("decode", decode(shot, store))
-    masks = yield from clock.run("masks", read_masks(shot, store))
+    masks = yield from clock.run("masks", read_masks(shot, plates, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
     device = "cuda" if torch.cuda.is_available() else "cpu"

@@ -2,7 +2,10 @@
 
 import cv2
 import numpy as np
+import torch
 from scipy import ndimage
+
+from penumbra_engine.imaging.extent import box_of
 
 _TRUSTED = 0.25  # of a seed
 
@@ -16,7 +19,11 @@ def distance_outside(shape: np.ndarray) -> np.ndarray:
 
 def dilate(shape: np.ndarray, radius: float) -> np.ndarray:
     """All pixels within `radius` of the shape. H x W bool."""
-    return distance_outside(shape) <= radius
+    grown = np.zeros_like(shape)
+    if shape.any():  # what is farther away need not be measured
+        near = box_of(torch.from_numpy(shape), int(min(radius, max(shape.shape))) + 1)
+        grown[near] = distance_outside(shape[near]) <= radius
+    return grown
 
 
 def erode(shape: np.ndarray, radius: float) -> np.ndarray:

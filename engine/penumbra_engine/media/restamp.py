@@ -6,24 +6,26 @@ _BEGIN = 8  # magic number and version
 
 
 def restamp(data: bytes, said: Mapping[str, str]) -> bytes:
-    """The bytes of a single-part EXR file with other values of text attributes that it has.
+    """The header of a single-part EXR file, whose bytes are given, with other values of text attributes that it has.
+    It is as long as before, and the rest of the file stays as it is.
 
     Raises ValueError when it lacks one of them, or a value is of another length: lengths are part of what the table of
     its lines counts on. (OpenEXR File Layout, "Header".)
     """
-    changed, at, left = bytearray(data), _BEGIN, dict(said)
+    changed, at, left = bytearray(data[:_BEGIN]), _BEGIN, dict(said)
     while data[at : at + 1] not in (b"\0", b""):
+        begun = at
         name, kind, at = _word(data, at)
         size = int.from_bytes(data[at : at + 4], "little")
+        at += 4
         value = left.pop(name, "").encode()
-        if value:
-            if kind != "string" or len(value) != size:
-                raise ValueError(f"{name} holds {size} bytes, not {len(value)}")
-            changed[at + 4 : at + 4 + size] = value
-        at += 4 + size
+        if value and (kind != "string" or len(value) != size):
+            raise ValueError(f"{name} holds {size} bytes, not {len(value)}")
+        changed += data[begun:at] + (value or data[at : at + size])
+        at += size
     if left:
         raise ValueError(f"the file says nothing of {', '.join(left)}")
-    return bytes(changed)
+    return bytes(changed + data[at : at + 1])
 
 
 def _word(data: bytes, at: int) -> tuple[str, str, int]:

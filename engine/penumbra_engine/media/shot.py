@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from penumbra.protocol import AUTO, Job, Keyframe, Mask, WordError, format_frames, parse_frames, validate
+from penumbra.protocol import AUTO, Job, Keyframe, Mask, WordError, parse_frames, validate
 from penumbra_engine.errors import InputError, UsageError
 from penumbra_engine.files import file_error
 from penumbra_engine.media.colour import ColourSpace, Config
@@ -181,33 +181,6 @@ class Shot:
         if self.space.chromaticities:
             metadata["chromaticities"] = Typed("float[8]", self.space.chromaticities)
         return metadata
-
-    def check_masks(self) -> Iterator[tuple[str, int, bool]]:
-        """Read every mask and yield (name, frame, whether the object is there), hashing the files on the way.
-
-        Raises InputError at the end of an object that is on no frame at all, or covers every pixel of every frame.
-        """
-        for name, files in self.masks:
-            there = full = 0
-            for frame in self.frames:
-                self.digest_mask(name, frame)
-                mask = self.mask(name, frame)
-                present = bool(mask.any())
-                there += present
-                full += bool((mask > 0.5).all())
-                yield name, frame, present
-            if not there:
-                raise InputError(
-                    f"{files.argument} {files}: the mask is empty on all frames {format_frames(self.frames)}; "
-                    f"paint {name} on at least one of them, or name the channel it is in, as in mask.####.exr@R",
-                    files.argument,
-                )
-            if full == len(self.frames):
-                raise InputError(
-                    f"{files.argument} {files}: the mask covers every pixel of all frames; if its alpha is solid, name "
-                    "the channel it is in, as in mask.####.exr@R",
-                    files.argument,
-                )
 
     def digest_plate(self, frame: int) -> str:
         """A hash of what is read of the plate on a frame: the file's content, and the selection."""

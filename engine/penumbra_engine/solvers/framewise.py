@@ -1,6 +1,8 @@
 """Frame by frame: stages that make each frame of its own inputs, so that only frames whose inputs changed are made."""
 
 from collections.abc import Callable, Mapping, Sequence
+from operator import eq
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,9 @@ def frame_by_frame(
     inputs: Sequence[str],
     shapes: Mapping[str, tuple[int, int, int]],
     make: Callable[[int], Mapping[str, np.ndarray]],
+    dtype: Any = np.float32,
 ) -> Steps[Entry]:
-    """The complete entry of a stage: float32 stacks T x C x H x W by name.
+    """The complete entry of a stage: stacks T x C x H x W of one dtype by name.
 
     shot: a key that stays while hints change. inputs: of each of the T frames, a key of all that it is made from.
     shapes: C x H x W of each stack. make: the pictures of a frame by name, called by several threads. Frames whose
@@ -29,10 +32,10 @@ def frame_by_frame(
         if not entry.complete:
             last = store.finished(stage, lineage.last)
             known = last.meta["inputs"] if last else []
-            if last and len(known) == count:
+            if last and len(known) == count and any(map(eq, inputs, known)):
                 stacks = {name: entry.copy_stack(name, last) for name in shapes}
             else:
-                stacks = {name: entry.create_stack(name, (count, *shape)) for name, shape in shapes.items()}
+                stacks = {name: entry.create_stack(name, (count, *shape), dtype) for name, shape in shapes.items()}
                 known = [""] * count
 
             def made(index: int) -> None:

@@ -5,10 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from penumbra.protocol import format_frames
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.errors import InputError
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.media import Shot
-from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.framewise import frame_by_frame
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps, code_version, within
 
 
 @dataclass(frozen=True)
@@ -32,18 +36,46 @@ class Masks:
         return dilate(union, grown) if grown else union
 
 
-def read_masks(shot: Shot, store: Store) -> Steps[Masks]:
-    """Read every mask once. Raises InputError when an object is on no frame at all."""
-    count, total = len(shot.frames), 2 * len(shot.frames) * len(shot.masks)
-    for done, _ in enumerate(shot.check_masks()):
-        yield done, total
-    digests = [[shot.digest_mask(name, frame) for frame in shot.frames] for name in shot.names]
-    with store.entry("masks", code=code_version(), masks=digests, window=list(shot.window)) as entry:
-        if not entry.complete:
-            stack = entry.create_stack("masks", (count, len(shot.masks), shot.height, shot.width), np.uint8)
-            for index, frame in enumerate(shot.frames):
-                masks = np.stack([shot.mask(name, frame) for name in shot.names])
-                stack[index] = np.round(masks * 255).astype(np.uint8)
-                yield total // 2 + index * len(shot.masks), total
-            entry.finish()
-        return Masks(entry.key, entry.stack("masks"))
+def read_masks(shot: Shot, plates: Plates, store: Store) -> Steps[Masks]:
+    """Read every mask once, and again only where its file changed.
+
+    Raises InputError for a mask that can't be read, and when an object is on no frame at all or covers every pixel of
+    every frame.
+    """
+    inputs = []
+    for done, frame in enumerate(shot.frames):
+        digests = [shot.digest_mask(name, frame) for name in shot.names]
+        inputs.append(f"{code_version()} {[*shot.window]} {digests}")
+        yield done, 2 * len(shot.frames)
+
+    def read(index: int) -> dict[str, np.ndarray]:
+        masks = np.stack([shot.mask(name, shot.frames[index]) for name in shot.names])
+        return {"masks": np.round(masks * 255).astype(np.uint8)}
+
+    shapes = {"masks": (len(shot.masks), shot.height, shot.width)}
+    entry = yield from within(
+        (0.5, 1), frame_by_frame(store, "masks", plates.key, inputs, shapes, read, dtype=np.uint8)
+    )
+    masks = Masks(entry.key, entry.stack("masks"))
+    _check(shot, masks)
+    return masks
+
+
+def _check(shot: Shot, masks: Masks) -> None:
+    """Raise InputError unless each object is on some frame, and does not fill all of them."""
+    frames = range(len(shot.frames))
+    there = np.any([masks.masks[index].any((1, 2)) for index in frames], 0)
+    full = np.all([masks.objects(index).all((1, 2)) for index in frames], 0)
+    for (name, files), is_there, is_full in zip(shot.masks, there, full, strict=True):
+        if not is_there:
+            raise InputError(
+                f"{files.argument} {files}: the mask is empty on all frames {format_frames(shot.frames)}; "
+                f"paint {name} on at least one of them, or name the channel it is in, as in mask.####.exr@R",
+                files.argument,
+            )
+        if is_full:
+            raise InputError(
+                f"{files.argument} {files}: the mask covers every pixel of all frames; if its alpha is solid, name "
+                "the channel it is in, as in mask.####.exr@R",
+                files.argument,
+            )

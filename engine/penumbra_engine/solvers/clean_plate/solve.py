@@ -60,7 +60,7 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     plates = yield from clock.run("decode", decode(shot, store))
     masks, alignment = None, None
     if job.masks:
-        masks = yield from clock.run("masks", read_masks(shot, store))
+        masks = yield from clock.run("masks", read_masks(shot, plates, store))
     if masks and job.clean_plate == AUTO:
         canvas = yield from clock.run("align", own_canvas(shot, plates, masks, store))
     else:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from penumbra_engine.cache import Store
-from penumbra_engine.files import write_atomically
+from penumbra_engine.files import replacing, write_atomically
 from penumbra_engine.media.restamp import restamp
 from penumbra_engine.solvers.delivery import Destination
 
@@ -33,33 +33,51 @@ class EarlierFiles:
         known, said, rest = self._last.get(content), _texts(to), _rest(to)
         if not known or known["said"] != rest:
             return None
-        files = {}
+        files: dict[str, tuple[bytes, memoryview, str]] = {}
         for name, digest in known["files"].items():
             try:
                 data = (Path(known["out"]) / name).read_bytes()
-                if hashlib.sha256(data).hexdigest() != digest:
-                    return None
-                files[name] = restamp(data, said)
+                header = restamp(data, said)
             except (OSError, ValueError):
                 return None
-        for name, data in files.items():
+            pixels = memoryview(data)[len(header) :]
+            as_it_was, as_it_will_be = _digests(pixels, data[: len(header)], header)
+            if as_it_was != digest:
+                return None
+            files[name] = header, pixels, as_it_will_be
+        for name, (header, pixels, _) in files.items():
             (to.out / name).parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(to.out / name, data, "--out")
-        self._note(content, to, files, known["noted"])
+            with replacing(to.out / name, "--out") as temporary, temporary.open("wb") as file:
+                file.writelines([header, pixels])
+        self._note(content, to, {name: digest for name, (_, _, digest) in files.items()}, known["noted"])
         return known["noted"]
 
     def note(self, content: str, to: Destination, files: Iterable[Path], noted: dict[str, Any]) -> None:
         """Note the files that were written of a frame, and what else the report has to say of it."""
-        self._note(content, to, {str(path.relative_to(to.out)): path.read_bytes() for path in files}, noted)
+        digests = {}
+        for path in files:
+            data = path.read_bytes()
+            header = restamp(data, {})
+            [digests[str(path.relative_to(to.out))]] = _digests(memoryview(data)[len(header) :], header)
+        self._note(content, to, digests, noted)
 
     def save(self) -> None:
         """Keep what was noted, in the place of what the solve before wrote."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(self._path, json.dumps(self._now).encode())
 
-    def _note(self, content: str, to: Destination, files: dict[str, bytes], noted: dict[str, Any]) -> None:
-        digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    def _note(self, content: str, to: Destination, digests: dict[str, str], noted: dict[str, Any]) -> None:
         self._now[content] = {"out": str(to.out), "said": _rest(to), "files": digests, "noted": noted}
+
+
+def _digests(pixels: memoryview, *headers: bytes) -> list[str]:
+    """Of the file with each of some headers; the pixels, which are nearly all of it, are hashed once."""
+    begun, found = hashlib.sha256(pixels), []
+    for header in headers:
+        whole = begun.copy()
+        whole.update(header)
+        found.append(whole.hexdigest())
+    return found
 
 
 def _texts(to: Destination) -> dict[str, str]:

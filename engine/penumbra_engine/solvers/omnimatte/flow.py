@@ -31,7 +31,8 @@ class Flow:
         rows, columns = (
             np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(objects.shape, dx.shape, strict=True)
         )
-        return np.hypot(dx, dy)[~objects[np.ix_(rows, columns)] & (confidence > 0.5)]
+        told = ~objects[np.ix_(rows, columns)] & (confidence > 0.5)
+        return np.hypot(dx[told], dy[told])
 
 
 def estimate_flow(plates: Plates, registration: Registration, store: Store) -> Steps[Flow]:

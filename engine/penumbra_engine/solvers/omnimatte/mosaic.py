@@ -5,11 +5,13 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.errors import UnsolvableError
+from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.imaging.warp import pixel_grid, sample, transform, warp
-from penumbra_engine.media.windows import Window, pixels
+from penumbra_engine.media.windows import Window, grown, pixels
 from penumbra_engine.solvers.omnimatte.register import Registration
 
 _MAX_CANVAS = 16  # times the frame
+_COARSE = 8  # px: finely enough to find in a frame what lies on the canvas
 
 
 class Mosaic:
@@ -52,6 +54,21 @@ class Mosaic:
     def in_frame(self, index: int, points: Tensor) -> Tensor:
         """Where points of the canvas lie in a frame."""
         return self._lens.bent(transform(points, torch.from_numpy(np.linalg.inv(self.to_canvas[index]))))
+
+    def surroundings(self, index: int, area: Window) -> Window:
+        """A part of a frame beyond which nothing of an area of the canvas lies."""
+        if self.static:
+            return area
+        places = transform(self._pinhole[::_COARSE, ::_COARSE], torch.from_numpy(self.to_canvas[index]))
+        steps = torch.cat([places.diff(dim=dim).abs().flatten() for dim in (0, 1)])
+        beside = 2 * float(steps.amax()) if len(steps) else np.inf
+        x, y = places.unbind(-1)
+        near = (x > area.x - beside) & (x < area.right + beside) & (y > area.y - beside) & (y < area.bottom + beside)
+        if not near.any():
+            return Window(0, 0, 0, 0)
+        rows, columns = box_of(near, 0)
+        top, bottom, left, right = (_COARSE * at for at in (rows.start, rows.stop, columns.start, columns.stop))
+        return grown(Window(left, top, right - left, bottom - top), _COARSE, self.frame)
 
     def in_other(self, target: int, source: int) -> Tensor:
         """Where in the source the pixels of the target lie, H x W x 2."""

@@ -104,6 +104,8 @@ class Redo(Flat):
 
     def _lies(self, where: np.ndarray, index: int, part: Window) -> np.ndarray:
         """What is so on the canvas (bool) in a part of a frame."""
+        if self.static:
+            return where[pixels(part)]
         x, y = self.mosaic.on_canvas(index, part).round().long().unbind(-1)
         inside = (x >= 0) & (y >= 0) & (x < self.whole.width) & (y < self.whole.height)
         there = torch.from_numpy(where)[y.clamp(0, self.whole.height - 1), x.clamp(0, self.whole.width - 1)]
@@ -114,7 +116,8 @@ class Redo(Flat):
         built = np.zeros(self.reached.shape, bool)
         built[pixels(self.area)] = True
         near = built & dilate(self.reached.numpy(), _HALO)
-        extents = ((index, _extent_of(self._lies(built, index, self.frame))) for index in range(self.count))
+        around = ((index, self.mosaic.surroundings(index, self.area)) for index in range(self.count))
+        extents = ((index, _extent_of(self._lies(built, index, part), part.x, part.y)) for index, part in around)
         self.parts = {index: part for index, part in extents if part}
         before = {}
         for index, part in self.parts.items():
@@ -137,9 +140,8 @@ class Redo(Flat):
             there = self._lies(near, index, part)
             state = np.where(there, self.state[index][0][pixels(part)], before[index])
             self._mark(index, part, state)
-            reached = _extent_of(there)
-            if reached:
-                self.parts[index] = reached._replace(x=part.x + reached.x, y=part.y + reached.y)
+            if reached := _extent_of(there, part.x, part.y):
+                self.parts[index] = reached
             else:
                 del self.parts[index]
 
@@ -155,7 +157,7 @@ class Redo(Flat):
         def find(index: int) -> None:
             part = self.parts[index]
             around = grown(part, _HALO, self.frame)
-            plate, background = self.exposed.read(index)[:, *pixels(around)], self._from_canvas(index, around)
+            plate, background = self.exposed.read(index, around), self._from_canvas(index, around)
             state, tolerance = self.state[index][0][pixels(around)], self._tolerance(index)[pixels(around)]
             known = state == DISTURBED
             known[pixels(part, around)] = False
@@ -209,12 +211,13 @@ class Redo(Flat):
         return bool((moved & layered).any())
 
 
-def _extent_of(shape: np.ndarray) -> Window | None:
-    """The smallest window that holds a shape, H x W bool; None where there is nothing."""
+def _extent_of(shape: np.ndarray, x: int = 0, y: int = 0) -> Window | None:
+    """The smallest window that holds a shape, h x w bool from a column and row on; None where there is nothing."""
     rows, columns = np.flatnonzero(shape.any(1)), np.flatnonzero(shape.any(0))
     if not len(rows):
         return None
-    return Window(int(columns[0]), int(rows[0]), int(columns[-1] - columns[0]) + 1, int(rows[-1] - rows[0]) + 1)
+    left, top = int(columns[0]), int(rows[0])
+    return Window(x + left, y + top, int(columns[-1]) - left + 1, int(rows[-1]) - top + 1)
 
 
 def _apart(areas: Iterator[Window]) -> list[Window]:

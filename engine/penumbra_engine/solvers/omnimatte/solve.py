@@ -65,7 +65,7 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
         )
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
-    masks = yield from clock.run("masks", read_masks(shot, store))
+    masks = yield from clock.run("masks", read_masks(shot, plates, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
     geometry = yield from clock.run("geometry", solve_geometry(shot, plates, masks, registration, flow, store))
