@@ -59,6 +59,20 @@ def test_light_is_given_back_in_the_colour_of_what_shadows_take() -> None:
     assert blue == pytest.approx(green * 1.5, rel=0.05)
 
 
+def test_cells_tell_of_the_brightest_light_themselves() -> None:
+    background = torch.full((3, HEIGHT, WIDTH), 0.5)
+    background[:, :, 64:] *= 0.9  # in shadow on most frames
+    shadow = ThrownShadow(background, NOISE)
+    nothing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    for index in range(10):
+        lit = torch.full((3, HEIGHT, WIDTH), 0.5)
+        lit[:, :, 64:] *= 1.0 if index < 3 else 0.9
+        shadow.see(lit, ~nothing, nothing)
+    found = shadow.full_light()
+    assert found[:, :, :60].max() < 1.002
+    assert found[:, :, 70:].mean() == pytest.approx(1 / 0.9, rel=0.01)
+
+
 def test_where_no_light_changes_none_is_lacking() -> None:
     _, found = solved(deep=0.0)
     assert found.max() < 0.002

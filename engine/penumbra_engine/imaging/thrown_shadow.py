@@ -24,6 +24,7 @@ _MISFIT = 0.03  # logarithm: how far the light may be from what the masks forete
 _ALWAYS, _HARDLY = 0.004, 0.005  # logarithm: a shadow that never leaves is the exception, and below the second is none
 _SOFT = (0.02, 0.4)  # logarithm: between these a loss of light is that of a soft shadow, and tells the colour of them
 _MOST_COLOURED = 2.0  # times the loss of all channels together: that of one
+_BRIGHT, _SOME = 0.9, 4  # of the frames: what light the brightest others surpass; how many tell of it at least
 _RIDGE = 1e-3
 _ROUNDS = 4
 
@@ -70,19 +71,33 @@ class ThrownShadow:
         wide = cv2.copyMakeBorder(self._pooled(objects[None].float())[0], y, y, x, x, cv2.BORDER_CONSTANT)
         self._soft.append(cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT))
 
-    def full_light(self, brighter: Tensor) -> Tensor:
+    def full_light(self, brighter: Tensor | None = None) -> Tensor:
         """What the background has to be multiplied by to be without the shadow that lies on it on all frames, C x H x
-        W. brighter: H x W, what brings it to the brightest light that it was seen in, which is contained in that; the
-        light that is given back has the colour of what soft shadows take."""
-        weight, before = np.stack(self._weight), np.log(self._pooled(brighter[None])[0])
+        W. brighter: H x W, what brings it to the brightest light that it was seen in, which is contained in that; as
+        cells tell of it if not given. The light that is given back has the colour of what soft shadows take."""
+        weight = np.stack(self._weight)
+        if brighter is None:
+            brighter = self._brightest(weight)
+        before = np.log(self._pooled(brighter[None])[0])
         light = np.stack(self._light) - before
         thrown, seen = self._learn(light, weight), weight > 0
         least = np.where(seen.any(0), np.where(seen, thrown, np.inf).min(0), 0)
-        filled = fill_smoothly(torch.from_numpy(least)[None].float(), torch.from_numpy(seen.any(0)).float())
-        size = self._height, self._width
-        lacking = F.interpolate(filled[None], size, mode="bilinear", align_corners=False)[0] + brighter.log()
+        lacking = self._spread(least, np.any(seen, axis=0)) + brighter.log()
         colour = self._colour(light, weight * (before < _SOFT[0]))
         return (torch.from_numpy(colour).float()[:, None, None] * lacking).exp()
+
+    def _brightest(self, weight: np.ndarray) -> Tensor:
+        """What brings each place to the brightest light of some frames, H x W, at least 1. The very brightest is more
+        often the light that an object throws, or an edge out of place."""
+        light = np.where(weight > 0, np.stack(self._light), np.nan)
+        known = (weight > 0).sum(0) >= _SOME
+        brightest = np.nanquantile(np.where(known, light, 0), _BRIGHT, axis=0)
+        return self._spread(np.maximum(brightest - _HARDLY, 0), known).exp()
+
+    def _spread(self, cells: np.ndarray, known: np.ndarray) -> Tensor:
+        """A picture of what is known of cells, H x W."""
+        filled = fill_smoothly(torch.from_numpy(cells)[None].float(), torch.from_numpy(known).float())
+        return F.interpolate(filled[None], (self._height, self._width), mode="bilinear", align_corners=False)[0, 0]
 
     def _colour(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """What soft shadows take of the light of each channel, over what they take of all together: C."""

@@ -71,11 +71,11 @@ class Flat:
         self.area = self.whole
         self.canvas = torch.zeros(3, self.whole.height, self.whole.width)
         self.times = torch.zeros(self.whole.height, self.whole.width)  # how often each texel was seen clean
-        self.light = torch.ones(3, self.height, self.width)  # what brings a static camera's canvas to full light
+        self.light = torch.ones_like(self.canvas)  # what brings backgrounds to full light
         self.unevens: list[float] = []  # what was measured for each search for effects
         self.exposures: list[np.ndarray] = []  # the gains that each began with
         self.brightened: list[np.ndarray] = []  # what each multiplied the canvas by in the end, R, G and B
-        self.total = self.count * (2 * _PASSES + (3 if self.static else 4))
+        self.total = self.count * (2 * _PASSES + (3 if self.static else 5))
         self.done = 0
 
     def run(self) -> Steps[None]:
@@ -93,8 +93,7 @@ class Flat:
             self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
             yield self._tick()
         yield from self._build()
-        if self.static:
-            yield from self._lift()
+        yield from self._lift() if self.static else self._measure_light()
         misfit = yield from self._find_effects(last=True)
         yield from self._write()
         uneven = measure_unevenness(self.count, self.exposed.read, self._behind, self._clean, self.noise)
@@ -222,6 +221,16 @@ class Flat:
         self.light = torch.where(self._tolerance(0) > 0, 1.0, shadow.full_light(brightest.gain()))
         self.canvas *= self.light
 
+    def _measure_light(self) -> Steps[None]:
+        """The same for the backgrounds of a camera that turns, which are not taken from the canvas. Pictures laid on it
+        are too soft to tell of single pixels, so cells tell of the brightest light."""
+        shadow = ThrownShadow(self.canvas, self.noise)
+        for index in range(self.count):
+            plate, inside, hidden, objects = self.samples.frame(index, self._masked(index), self.masks.union(index))
+            shadow.see(plate, inside & ~hidden, inside & objects)
+            yield self._tick()
+        self.light = shadow.full_light()
+
     def _find_effects(self, last: bool = False) -> Steps[np.ndarray]:
         """Mark in `state` where each frame differs from its background. The last time give each frame's misfit, before
         follow its exposure."""
@@ -286,8 +295,9 @@ class Flat:
 
     def _from_neighbours(self, index: int, part: Window) -> tuple[Tensor, Tensor]:
         """The background of a part of a frame, and the doubt of it."""
-        tolerance = self._tolerance(index)[pixels(part)]
-        return self.nearby.background(index, part, self._from_canvas(index, part), tolerance)
+        tolerance, light = self._tolerance(index)[pixels(part)], self.mosaic.view(self.light, index, part)
+        background, doubt = self.nearby.background(index, part, self._from_canvas(index, part), tolerance)
+        return background * light, doubt * light.square()
 
     def _seen(self, index: int, part: Window) -> Tensor:
         often, _ = sample(self.times[None], self.mosaic.on_canvas(index, part), "bilinear")

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry
+from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import Shot
@@ -132,6 +133,9 @@ class Redo(Flat):
         yield from self._build()
         if self.static:
             self.canvas *= self.light
+        else:
+            # An object that no mask hid may have been taken for light.
+            self.light = fill_smoothly(self.light, torch.from_numpy(~near).float())
         self.canvas = torch.where(torch.from_numpy(near), self.canvas, canvas)
         self.moved = self._differ(*(c[:, *pixels(self.area)] for c in (canvas, self.canvas))).any()
         self.times = torch.where(torch.from_numpy(near), self.times, times)

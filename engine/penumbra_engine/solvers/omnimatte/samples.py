@@ -50,6 +50,14 @@ class Samples:
         picture, inside = sample(self._exposed.read(index), points)
         self._stack[index] = torch.cat([picture, inside[None].float()]).numpy()
 
+    def frame(self, index: int, *of: np.ndarray) -> list[Tensor]:
+        """A frame that was taken in, 3 x h x w, where it reaches, h x w bool, and what each of some arrays over its
+        pixels, H x W, tells of it, h x w."""
+        sampled, points = torch.from_numpy(self._stack[index]), self._mosaic.in_frame(index, _texels(self._around))
+        gain = torch.from_numpy(self._exposed.gains[index] / self._gains[index]).float()
+        told = (_nearest(torch.from_numpy(array), points) for array in of)
+        return [sampled[:3] / gain[:, None, None], sampled[3] > 0.5, *told]
+
     def band(self, part: Window, states: Stack) -> tuple[Tensor, Tensor]:
         """The samples of a part of the canvas, T x 3 x h x w, and their states, T x h x w uint8, by those of the
         frames, T x 1 x H x W."""
@@ -66,12 +74,19 @@ class Samples:
         """What a stack over the frames, T x 1 x H x W, tells of the samples of a part of the canvas, T x h x w."""
         if self._mosaic.static:
             return torch.from_numpy(of.rows(part.y, part.bottom)[:, 0, :, pixels(part)[1]])
-        points, frame = _texels(part), self._mosaic.frame
-        told = []
-        for index in range(self._count):
-            x, y = self._mosaic.in_frame(index, points).round().long().unbind(-1)
-            told.append(torch.from_numpy(of[index][0])[y.clamp(0, frame.height - 1), x.clamp(0, frame.width - 1)])
-        return torch.stack(told)
+        points = _texels(part)
+        return torch.stack(
+            [
+                _nearest(torch.from_numpy(of[index][0]), self._mosaic.in_frame(index, points))
+                for index in range(self._count)
+            ]
+        )
+
+
+def _nearest(frame: Tensor, points: Tensor) -> Tensor:
+    """What lies nearest to each point, or to that of the border nearest to it. H x W and h x w x 2; h x w."""
+    x, y = points.round().long().unbind(-1)
+    return frame[y.clamp(0, frame.shape[0] - 1), x.clamp(0, frame.shape[1] - 1)]
 
 
 def _texels(part: Window) -> Tensor:
