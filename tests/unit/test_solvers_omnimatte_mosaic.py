@@ -52,9 +52,9 @@ def test_a_camera_that_turns_too_far_is_refused() -> None:
         panned(20 * WIDTH)
 
 
-@pytest.mark.parametrize("model", ["homography", "static"])
-def test_nothing_of_an_area_lies_beyond_its_surroundings(model: str) -> None:
-    mosaic = panned(31, model)
+@pytest.mark.parametrize("by, model, bend", [(31, "homography", -0.05), (0, "static", 0)])
+def test_nothing_of_an_area_lies_beyond_its_surroundings(by: float, model: str, bend: float) -> None:
+    mosaic = panned(by, model, bend)
     smaller, width, height = 0, mosaic.whole.width, mosaic.whole.height
     for area in (Window(x, y, 9, 9) for x in range(0, width - 9, 11) for y in range(0, height - 9, 7)):
         for index in range(COUNT):
