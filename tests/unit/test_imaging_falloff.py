@@ -57,3 +57,8 @@ def test_a_shadow_that_goes_with_the_camera_is_no_lens() -> None:
 
 def test_without_pairs_there_is_none() -> None:
     assert spread(measure_falloff([], HEIGHT, WIDTH), 4, 6).tolist() == torch.ones(3, 4, 6).tolist()
+
+
+def test_a_frame_lower_than_what_is_compared_at_a_time_is_taken() -> None:
+    low = ((a[:, :2], b[:, :2], valid[:2], places[:2]) for a, b, valid, places in pan(lens(0.0)))
+    assert torch.equal(measure_falloff(low, 2, WIDTH), torch.ones(3, 1, 1))

@@ -27,7 +27,7 @@ def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], heig
     (Goldman & Chen 2005), an even polynomial of the distance from the middle, to the sixth power: a camera that moves
     in any one direction tells all of that. Least absolute differences: what moves is in some of the pairs.
     """
-    block = max(4, round(_BLOCK * width))
+    block = min(max(4, round(_BLOCK * width)), height, width)
     weights, differences = [], []
     for picture, other, valid, places in pairs:
         told = valid & (picture.amin(0) > _DARK) & (other.amin(0) > _DARK)

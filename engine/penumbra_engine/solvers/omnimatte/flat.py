@@ -288,9 +288,11 @@ class Flat:
         doubt, rows = torch.zeros(3, self.height, self.width), max(_LEAST_ROWS, self.samples.rows)
         for top in range(0, self.height, rows):
             band = Window(0, top, self.width, min(rows, self.height - top))
-            picture, state = self.samples.band(band, self.state)
-            told = (state != MASKED) & (self.samples.told(self.trust, band) > _FAR * 255)
-            doubt[:, *pixels(band)] = strayed(picture, told, self.canvas[:, *pixels(band)], self.noise)
+            around = grown(band, 1, self.whole)  # what strays is looked for around each pixel
+            picture, state = self.samples.band(around, self.state)
+            told = (state != MASKED) & (self.samples.told(self.trust, around) > _FAR * 255)
+            found = strayed(picture, told, self.canvas[:, *pixels(around)], self.noise)
+            doubt[:, *pixels(band)] = found[:, *pixels(band, around)]
         doubts[0] = torch.where(near, doubt, 0.0).numpy()
 
     def _from_neighbours(self, index: int, part: Window) -> tuple[Tensor, Tensor]:
