@@ -15,16 +15,12 @@ from penumbra_engine.bench.omnimatte import bench_shots
 from penumbra_engine.bench.true_shot import TrueShot, read_result
 from penumbra_engine.cli import main
 from penumbra_engine.imaging.metrics.layers import recomposition
+from stages import finished
 from tiny_shot import TinyShot
 
 
 def run(job: OmnimatteJob, cache: Path) -> Result:
-    steps = mask_over_median(job, cache)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return finished(mask_over_median(job, cache))
 
 
 def test_the_mask_over_the_median_is_a_whole_result(true_tiny: Path, tmp_path: Path) -> None:

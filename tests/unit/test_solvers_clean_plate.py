@@ -23,7 +23,7 @@ from penumbra_engine.solvers.clean_plate.subject import _subject
 from penumbra_engine.solvers.clean_plate.thin import thin_parts
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.plates import decode
-from penumbra_engine.solvers.steps import R, Steps
+from stages import finished
 from tiny_shot import TinyShot
 
 HEIGHT, WIDTH = 80, 120
@@ -31,14 +31,6 @@ HEIGHT, WIDTH = 80, 120
 
 def wall() -> torch.Tensor:
     return 0.3 + 0.4 * torch.rand(3, HEIGHT, WIDTH, generator=torch.Generator().manual_seed(1))
-
-
-def finished(steps: Steps[R]) -> R:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def test_a_static_shot_keeps_its_own_background_in_the_light_of_the_clean_plate(

@@ -7,6 +7,7 @@ import numpy as np
 
 from penumbra_engine.cache import Entry, Store
 from penumbra_engine.solvers.framewise import frame_by_frame
+from stages import finished
 
 
 def solved(store: Store, inputs: Sequence[str], made: list[int], layers: int = 1, dtype: type = np.float32) -> Entry:
@@ -16,12 +17,7 @@ def solved(store: Store, inputs: Sequence[str], made: list[int], layers: int = 1
         made.append(index)
         return {"picture": np.full((layers, 2, 3), len(made), dtype)}
 
-    steps = frame_by_frame(store, "stage", "shot", inputs, {"picture": (layers, 2, 3)}, make, dtype)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+    return finished(frame_by_frame(store, "stage", "shot", inputs, {"picture": (layers, 2, 3)}, make, dtype))
 
 
 def test_only_frames_with_other_inputs_are_made(tmp_path: Path) -> None:

@@ -12,17 +12,9 @@ from penumbra_engine.errors import InputError
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks, read_masks
 from penumbra_engine.solvers.plates import decode
-from penumbra_engine.solvers.steps import R, Steps
+from stages import finished
 
 FRAMES = range(1, 4)
-
-
-def finished(steps: Steps[R]) -> R:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
 
 
 def read(folder: Path) -> Masks:

@@ -13,6 +13,7 @@ from penumbra_engine.cache import Store
 from penumbra_engine.models.small_matte import CHANNELS, SmallMatte
 from penumbra_engine.solvers.matte import predict
 from penumbra_engine.solvers.matte.train import Learned
+from stages import finished
 
 
 class Fixed(nn.Module):
@@ -35,12 +36,7 @@ def test_a_matte_is_doubted_where_the_network_changed_its_mind_and_never_where_i
     shot = SimpleNamespace(frames=(1001, 1002), height=32, width=32)
     learned = Learned(Fixed(16), Fixed(20), "key", 0.0, 1)
     steps = predict.matte_frames(cast(Any, shot), cast(Any, scene), learned, Store(tmp_path))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            mattes = end.value
-            break
+    mattes = finished(steps)
     assert (mattes.mattes[0][0] == given).all() and mattes.doubt[0] == 0
     assert mattes.mattes[1][0, 15:17, 0].tolist() == [0, 1]
     confidence = mattes.confidence[1][0]

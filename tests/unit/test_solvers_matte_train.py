@@ -14,6 +14,7 @@ from penumbra_engine.solvers.matte import train as module
 from penumbra_engine.solvers.matte.student import small
 from penumbra_engine.solvers.matte.train import Plan, sketch_matte
 from penumbra_engine.solvers.matte.views import Batch
+from stages import finished
 
 
 class BrightViews:
@@ -32,11 +33,7 @@ def sketched(store: Store, parent: str) -> nn.Module:
     """The network after one step, from a parent if there is one."""
     scene: Any = SimpleNamespace(names=("box",))
     steps = sketch_matte(scene, Plan(small(1), 1, 1, 1, 0, parent, "inputs", False), lambda *shown: None, store)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value.network
+    return finished(steps).network
 
 
 def statistics(network: nn.Module) -> dict[str, torch.Tensor]:

@@ -15,6 +15,7 @@ from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
+from stages import finished
 
 COUNT, HEIGHT, WIDTH = 12, 48, 80
 FLICKER = 1 + 0.06 * (-1.0) ** np.arange(COUNT)
@@ -50,11 +51,7 @@ def canvas_of(folder: Path, camera: str, gains: np.ndarray, coarser: int = 1) ->
         Flow("flow", flow),
         Store(folder),
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value, wall
+    return finished(steps), wall
 
 
 @pytest.mark.parametrize("camera", ["static", "homography"])

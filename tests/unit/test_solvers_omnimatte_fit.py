@@ -17,6 +17,7 @@ from penumbra_engine.solvers.omnimatte import fit
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
+from stages import finished
 
 COUNT, HEIGHT, WIDTH = 6, 32, 48
 TOPS = (4, 20)  # of two squares that move to the right, their shadows beside them
@@ -58,11 +59,7 @@ def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
         False,
         store,
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return cast(Any, end.value)
+    return cast(Any, finished(steps))
 
 
 @pytest.fixture(autouse=True)

@@ -19,6 +19,7 @@ from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.multiview import frames_around
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
+from stages import finished
 
 COUNT, HEIGHT, WIDTH = 16, 40, 72
 FAR, NEAR = 0.1, 0.2  # inverse depths: the wall moves by 1 px a frame, the post by 2
@@ -67,11 +68,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
         Store(folder),
         Geometry("geometry", "", view, depth, np.full(COUNT, 0.01), measured),
     )
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value, np.stack(backgrounds), np.stack(touched)
+    return finished(steps), np.stack(backgrounds), np.stack(touched)
 
 
 PINHOLE = Lens(0.0, WIDTH, HEIGHT)

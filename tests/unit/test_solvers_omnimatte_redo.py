@@ -17,6 +17,7 @@ from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
+from stages import finished
 
 COUNT, HEIGHT, WIDTH, PAN = 20, 64, 112, 2.5
 CHANGED, GONE = 9, 15
@@ -72,11 +73,7 @@ class Pan:
                 self.store,
                 cold=cold,
             )
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as end:
-                    return end.value
+            return finished(steps)
 
 
 @pytest.mark.parametrize("camera", ["static", "homography"])

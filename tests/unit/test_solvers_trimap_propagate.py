@@ -14,6 +14,7 @@ from penumbra_engine.solvers.trimap.alpha import _at_most_whole
 from penumbra_engine.solvers.trimap.propagate import _fused, _trimap, propagate
 from penumbra_engine.solvers.trimap.regions import depth
 from penumbra_engine.solvers.trimap.tracking import track
+from stages import finished
 
 HEIGHT, WIDTH, STEP = 24, 64, 3
 
@@ -50,11 +51,8 @@ def carried(folder: Path, keyed: tuple[int, ...], trust: float = 1) -> np.ndarra
     drawn = stack(store, "keys", np.stack([trimap(index)[None] for index in keyed]))
     keyframes = Keyframes("k", drawn, tuple(("box", index) for index in keyed))
     steps = propagate(Frames(), keyframes, Motion("m", stack(store, "flow", flow)), None, store)  # type: ignore[arg-type]
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return np.stack([end.value.trimaps[index][0] for index in range(5)])
+    result = finished(steps)
+    return np.stack([result.trimaps[index][0] for index in range(5)])
 
 
 @pytest.mark.parametrize("keyed", [(0,), (4,), (2,), (0, 4)])
@@ -117,11 +115,8 @@ def rough_masks(folder: Path, keyed: tuple[int, ...]) -> np.ndarray:
     drawn = stack(store, "keys", np.stack([trimap(index)[None] for index in keyed]))
     keyframes = Keyframes("k", drawn, tuple(("box", index) for index in keyed))
     steps = _carried_masks(Frames(), keyframes, Motion("m", stack(store, "flow", flow)), store)  # type: ignore[arg-type]
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return np.stack([end.value.objects(index)[0] > 0.5 for index in range(5)])
+    result = finished(steps)
+    return np.stack([result.objects(index)[0] > 0.5 for index in range(5)])
 
 
 @pytest.mark.parametrize("keyed", [(0,), (2,), (4,), (0, 4)])

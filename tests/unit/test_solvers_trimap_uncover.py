@@ -13,6 +13,7 @@ from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.trimap import uncover as module
 from penumbra_engine.solvers.trimap.uncover import uncover, worthwhile
+from stages import finished
 
 COUNT = 36
 
@@ -69,11 +70,6 @@ def test_it_is_found_behind_all_that_the_sketch_does_not_take_for_background(
     monkeypatch.setattr(module, "background_behind", look)
     any_: Any = SimpleNamespace(frames=(1, 2))
     running = uncover(any_, any_, any_, any_, any_, 0, Store(tmp_path))
-    while True:
-        try:
-            next(running)
-        except StopIteration as end:
-            assert end.value == "second"
-            break
+    assert finished(running) == "second"
     assert learned == ["sketch"]
     assert all((behind[0].objects(index) == (trimaps[index] > 0)).all() for index in range(2))
