@@ -46,9 +46,10 @@ class ThrownShadow:
         self._cells = max(2, round(self._height * scale)), max(2, round(self._width * scale))
         self._step = max(1, round(_STEP * self._cells[1]))
         self._background, self._precision = background, 1 / noise.variance(background)
-        self._light: list[np.ndarray] = []
-        self._coloured: list[np.ndarray] = []  # the same by channel
-        self._weight: list[np.ndarray] = []
+        # Of each frame, over cells:
+        self._light: list[np.ndarray] = []  # the logarithm of its light over that of the background, h x w
+        self._coloured: list[np.ndarray] = []  # the same by channel, C x h x w
+        self._weight: list[np.ndarray] = []  # how much of a cell tells of that, 0 where something else is seen
         self._soft: list[np.ndarray] = []  # the masks, blurred, with a margin as wide as shadows are thrown
 
     def see(self, picture: Tensor, seen: Tensor, objects: Tensor) -> None:
@@ -80,9 +81,9 @@ class ThrownShadow:
             brighter = self._brightest(weight)
         before = np.log(self._pooled(brighter[None])[0])
         light = np.stack(self._light) - before
-        thrown, seen = self._learn(light, weight), weight > 0
-        least = np.where(seen.any(0), np.where(seen, thrown, np.inf).min(0), 0)
-        lacking = self._spread(least, np.any(seen, axis=0)) + brighter.log()
+        known = np.any(weight > 0, axis=0)
+        least = np.where(weight > 0, self._learn(light, weight), np.inf).min(0)
+        lacking = self._spread(np.where(known, least, 0), known) + brighter.log()
         colour = self._colour(light, weight * (before < _SOFT[0]))
         return (torch.from_numpy(colour).float()[:, None, None] * lacking).exp()
 
@@ -107,7 +108,8 @@ class ThrownShadow:
         return np.clip(products / squares, 1 / _MOST_COLOURED, _MOST_COLOURED) if squares else np.ones(len(products))
 
     def _learn(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """What the objects take of the light, sum_k c_k phi_k, T x h x w. light, weight: the same."""
+        """What the objects take of the light, sum_k c_k phi_k: T x h x w, as are the logarithm of the light beyond what
+        the background has, and its weight."""
         levels = _levels(self._cells[0])
         count = levels.shape[1] * self._features(0).shape[-1]
         strength, lacks, thrown = weight, np.zeros(self._cells), np.zeros_like(light)
