@@ -20,9 +20,9 @@ from penumbra_engine.solvers.matte.overview import Preview, overview
 from penumbra_engine.solvers.matte.predict import Mattes, matte_frames, prediction_memory
 from penumbra_engine.solvers.matte.rough import uncover
 from penumbra_engine.solvers.matte.scene import Scene, scene_memory
-from penumbra_engine.solvers.matte.stream import Passes, checkpoint, passes, stream_mattes
+from penumbra_engine.solvers.matte.stream import Passes, checkpoint, passes, stream_mattes, stream_memory
 from penumbra_engine.solvers.matte.student import Shown, Student, small, tuned
-from penumbra_engine.solvers.matte.train import Learned, learn_matte, plan_training, sketch_matte
+from penumbra_engine.solvers.matte.train import Learned, learn_matte, plan_training, sketch_matte, training_memory
 from penumbra_engine.solvers.matte.write import write_mattes
 from penumbra_engine.solvers.memory import require
 from penumbra_engine.solvers.plates import Plates, decode
@@ -62,14 +62,17 @@ def solve(job: MatteJob, store: Store) -> Generator[Progress, None, Result]:
     shot = Shot.open(job)
     frames = frames_to_write(job, shot)
     weights = checkpoint(store.root.parent / "models") if job.model == "rvm" else None
+    through = passes(shot, job.downsample, job.both_directions) if weights else None
+    student = tuned(weights, through.ratio) if weights and through else small(len({key.name for key in job.keyframes}))
+    _require_memory(job, shot, student, through)
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
-    if not weights:
-        found = yield from _learned(job, shot, plates, clock, store)
+    if not weights or not through:
+        found = yield from _learned(job, shot, plates, student, clock, store)
     elif job.keyframes:
-        found = yield from _tuned(job, shot, plates, weights, clock, store)
+        found = yield from _tuned(job, shot, plates, student, weights, through, clock, store)
     else:
-        found = yield from _streamed(job, shot, plates, weights, clock, store)
+        found = yield from _streamed(shot, plates, weights, through, clock, store)
     inputs = manifest(shot, found.stages)
     to = Destination(
         out, frames, provenance(job, shot, found.model, found.weights, inputs), job.full_window, job.float32
@@ -118,11 +121,6 @@ def _trained(
     job: MatteJob, shot: Shot, plates: Plates, student: Student, clock: Clock, store: Store
 ) -> Generator[Progress, None, _Trained]:
     """Train a network on the keyframes."""
-    require(
-        scene_memory(shot) + prediction_memory(shot),
-        f"to learn from {len(shot.keyframes)} keyframes of {shot.width} x {shot.height} pixels",
-        "give fewer keyframes or a smaller plate, or close other programs",
-    )
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
@@ -145,10 +143,9 @@ def _trained(
 
 
 def _learned(
-    job: MatteJob, shot: Shot, plates: Plates, clock: Clock, store: Store
+    job: MatteJob, shot: Shot, plates: Plates, student: Student, clock: Clock, store: Store
 ) -> Generator[Progress, None, _Found]:
     """By the small network, from nothing but the keyframes."""
-    student = small(len({keyframe.name for keyframe in job.keyframes}))
     trained = yield from _trained(job, shot, plates, student, clock, store)
     scene, learned = trained.scene, trained.learned
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
@@ -157,11 +154,17 @@ def _learned(
 
 
 def _tuned(
-    job: MatteJob, shot: Shot, plates: Plates, weights: Loaded, clock: Clock, store: Store
+    job: MatteJob,
+    shot: Shot,
+    plates: Plates,
+    student: Student,
+    weights: Loaded,
+    through: Passes,
+    clock: Clock,
+    store: Store,
 ) -> Generator[Progress, None, _Found]:
     """By the user's checkpoint, tuned to the keyframes."""
-    through = passes(shot, job.downsample, job.both_directions)
-    trained = yield from _trained(job, shot, plates, tuned(weights, through.ratio), clock, store)
+    trained = yield from _trained(job, shot, plates, student, clock, store)
     scene, learned = trained.scene, trained.learned
     shown = cast(Shown, learned.network)
     own = Loaded(shown.streaming, weights.kind, learned.key)
@@ -175,10 +178,9 @@ def _tuned(
 
 
 def _streamed(
-    job: MatteJob, shot: Shot, plates: Plates, weights: Loaded, clock: Clock, store: Store
+    shot: Shot, plates: Plates, weights: Loaded, through: Passes, clock: Clock, store: Store
 ) -> Generator[Progress, None, _Found]:
     """By the user's checkpoint, without guidance."""
-    through = passes(shot, job.downsample, job.both_directions)
     mattes = yield from clock.run("matte", stream_mattes(shot, plates, weights, through, store))
     report = _network(weights, through)
     return _Found((_STREAMED,), mattes, weights.kind.name, weights.sha256, {"decode": plates.key}, report, [])
@@ -204,6 +206,17 @@ def _check(job: MatteJob) -> None:
         raise UsageError("--downsample belongs to --model rvm; leave it out with small", "--downsample")
     if job.both_directions:
         raise UsageError("--both-directions belongs to --model rvm; leave it out with small", "--both-directions")
+
+
+def _require_memory(job: MatteJob, shot: Shot, student: Student, through: Passes | None) -> None:
+    """Refuse, before time is spent on it, a plate that is too large for this machine. Raises EngineError."""
+    finding = stream_memory(shot, through) if through else prediction_memory(shot)
+    what, advice = "to matte", "give a smaller plate"
+    if job.keyframes:
+        finding = scene_memory(shot) + max(finding, training_memory(shot, student))
+        what, advice = f"to learn from {len(shot.keyframes)} keyframes of", f"give fewer keyframes, {advice[5:]}"
+    advice += " or a smaller --downsample" if job.downsample else ""
+    require(finding, f"{what} {shot.width} x {shot.height} pixels", f"{advice}, or close other programs")
 
 
 def _wrong(matte: np.ndarray) -> str:

@@ -21,6 +21,8 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _KINDS = ("rvm-mobilenetv3", "rvm-resnet50")
 _CHECKPOINT = 10  # frames
+# Bytes a pixel: of a plate, to be refined from a smaller picture; of what the encoder sees; of the plate beside that.
+_REFINED, _CODED, _BESIDE = 150, 1050, 40
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ def checkpoint(models: Path) -> Loaded:
 def passes(shot: Shot, downsample: float, both: bool) -> Passes:
     """downsample: 0 takes the published ratio for the plate's size."""
     return Passes(downsample or automatic_ratio(shot.height, shot.width), both)
+
+
+def stream_memory(shot: Shot, through: Passes) -> float:
+    """Bytes that the matte of one frame takes at most while it is found."""
+    return float(max(_REFINED, _CODED * through.ratio**2 + _BESIDE) * shot.width * shot.height)
 
 
 def stream_mattes(

@@ -14,17 +14,22 @@ from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.training.loop import Schedule
 from penumbra_engine.training.muon import Muon
 
+# Bytes a pixel of view: of the small network; of Robust Video Matting, two frames in full size, and as it codes them.
+_SMALL, _REFINED, _CODED = 2100, 300, 8300
+
 
 @dataclass(frozen=True)
 class Student:
     """key: what it is and starts from. make: a fresh one for some objects; it takes views N x 6 x S x S to mattes N x
     objects x S x S. steps: of a training, when none are asked for. rate: of learning, by the optimiser. held: whether
-    the normalisation keeps the statistics it has. scale: how much larger than usual its views are."""
+    the normalisation keeps the statistics it has. scale: how much larger than usual its views are. memory: bytes it
+    takes for a pixel of view."""
 
     key: str
     make: Callable[[int], nn.Module]
     steps: int
     rate: float
+    memory: float
     held: bool = False
     scale: float = 1.0
     optimiser: type[torch.optim.Adam] = torch.optim.Adam
@@ -53,14 +58,15 @@ def small(objects: int) -> Student:
     """The network of our own. One object is learned by Muon; several by Adam, which is slower but takes a part of one
     that no keyframe shows less readily for another."""
     if objects == 1:
-        return Student("small", _small, steps=600, rate=5e-3, optimiser=Muon)
-    return Student("small", _small, steps=600, rate=3e-3)
+        return Student("small", _small, steps=600, rate=5e-3, memory=_SMALL, optimiser=Muon)
+    return Student("small", _small, steps=600, rate=3e-3, memory=_SMALL)
 
 
 def tuned(weights: Loaded, ratio: float) -> Student:
     """The user's weights of Robust Video Matting, to be tuned to a shot. ratio: at which its encoder will see it."""
     network = cast(RobustVideoMatting, weights.network)
-    return Student(weights.sha256, lambda objects: Shown(deepcopy(network), ratio), 300, 1e-4, True, 1 / ratio)
+    memory = _REFINED + _CODED * ratio**2
+    return Student(weights.sha256, lambda objects: Shown(deepcopy(network), ratio), 300, 1e-4, memory, True, 1 / ratio)
 
 
 class Shown(nn.Module):

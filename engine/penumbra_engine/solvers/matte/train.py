@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from penumbra_engine.cache import Entry, Store
+from penumbra_engine.media import Shot
 from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.student import Student
-from penumbra_engine.solvers.matte.views import Batch, Views
+from penumbra_engine.solvers.matte.views import Batch, Views, batch_pixels
 from penumbra_engine.solvers.matte.watch import Watch
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.training.loop import Schedule, train
@@ -52,6 +53,11 @@ class Learned:
     key: str
     loss: float
     steps: int
+
+
+def training_memory(shot: Shot, student: Student) -> float:
+    """Bytes that a step of the training takes at most."""
+    return student.memory * batch_pixels(shot, student.scale)
 
 
 def plan_training(scene: Scene, student: Student, steps: int, seed: int, cold: bool, store: Store) -> Plan:

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penumbra_engine.media import Shot
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.training.composites import Subject, heaped, put_over, random_view, resampled, streak
 from penumbra_engine.training.procedural import shadow
@@ -32,12 +33,21 @@ class Batch:
     known: Tensor
 
 
+def view_side(shot: Shot, scale: float) -> int:
+    """The side of a view in pixels. scale: how much larger than usual it is."""
+    return min(round(_SIDE * scale), shot.height, shot.width)
+
+
+def batch_pixels(shot: Shot, scale: float) -> int:
+    """How many pixels a batch of views has."""
+    return _BATCH * view_side(shot, scale) ** 2
+
+
 class Views:
     """Views of a scene at random. scale: how much larger than usual they are."""
 
     def __init__(self, scene: Scene, scale: float = 1.0) -> None:
-        self.scene, self.shot = scene, scene.shot
-        self.side = min(round(_SIDE * scale), scene.shot.height, scene.shot.width)
+        self.scene, self.shot, self.side = scene, scene.shot, view_side(scene.shot, scale)
         known = {index: np.nan_to_num(scene.frames[index].mattes).max(2) for index in scene.keyed}
         self._places = {index: _places_of(mattes) for index, mattes in known.items()}
         self._own = {key: _places_of(subject.alpha) for key, subject in scene.subjects.items()}
