@@ -17,6 +17,7 @@ from penumbra_engine.solvers.omnimatte import fit
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steps import Steps
 from stages import finished
 
 COUNT, HEIGHT, WIDTH = 6, 32, 48
@@ -43,12 +44,16 @@ def shadows(darkness: float, beside: int) -> dict[int, Tensor]:
 
 
 def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
+    return cast(Any, finished(fitted(key, effects, store)))
+
+
+def fitted(key: str, effects: dict[int, Tensor], store: Store) -> Steps[fit.Ownership]:
     shot = SimpleNamespace(frames=range(COUNT), masks=("a", "b"), height=HEIGHT, width=WIDTH)
     masks = SimpleNamespace(objects=objects, union=lambda index: objects(index).any(0), content=str)
     contents = tuple(f"{index} {effects[index].sum():.3f}" for index in range(COUNT))
     bound = SimpleNamespace(key=key, read=lambda index: (None, effects[index]), contents=contents)
     registration = SimpleNamespace(cameras=np.stack([np.eye(3)] * COUNT))
-    steps = fit.fit_ownership(
+    return fit.fit_ownership(
         cast(Shot, shot),
         cast(Plates, SimpleNamespace(key="plate")),
         cast(Masks, masks),
@@ -59,7 +64,6 @@ def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
         False,
         store,
     )
-    return cast(Any, finished(steps))
 
 
 @pytest.fixture(autouse=True)
@@ -90,3 +94,18 @@ def test_a_network_is_kept_while_few_frames_change(tmp_path: Path, monkeypatch: 
     assert then.parent == again.key and then.contents != first.contents  # a third of the frames since it was trained
     for index in range(COUNT):
         assert torch.equal(again.shares(index, HEIGHT, WIDTH), first.shares(index, HEIGHT, WIDTH))
+
+
+def test_an_interrupted_fit_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 24})
+    monkeypatch.setattr(fit, "_CHECKPOINT", 10)
+    effects = shadows(0.3, 8)
+    whole = owners("shot", effects, Store(tmp_path / "whole"))
+    interrupted = fitted("shot", effects, Store(tmp_path / "interrupted"))
+    for _ in range(15):
+        next(interrupted)
+    interrupted.close()
+    rest = list(fitted("shot", effects, Store(tmp_path / "interrupted")))
+    assert rest[0] == (11, 24)
+    after = owners("shot", effects, Store(tmp_path / "interrupted"))
+    assert torch.equal(after.shares(0, HEIGHT, WIDTH), whole.shares(0, HEIGHT, WIDTH))
