@@ -7,11 +7,13 @@ import numpy as np
 import torch
 
 from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, composites, keyed_alphas
 
 HEIGHT, WIDTH = 40, 72
 WALL = np.array([0.1, 0.5, 0.1], np.float32)
 COLOURS = {"red": np.array([0.8, 0.1, 0.1], np.float32), "blue": np.array([0.1, 0.1, 0.8], np.float32)}
+TYRE = np.array([0.04, 0.07, 0.04], np.float32)
 LEFT = {"red": 10, "blue": 40}
 
 
@@ -24,13 +26,14 @@ def trimap(name: str) -> np.ndarray:
 
 def keyed(names: tuple[str, ...], known: bool = True, tyred: bool = False) -> tuple[Any, ...]:
     """A shot of two frames, its plates, the keyframes of the first, their alphas and the background. The boxes end in
-    the middle of the grey; tyred: their lowest rows are as dark as the wall would be in a shadow."""
+    the middle of the grey; tyred: their lowest rows are as dark as the wall would be in a shadow, and stand in one."""
     wall = np.broadcast_to(WALL[:, None, None], (3, HEIGHT, WIDTH)).copy()
     plate = wall.copy()
     for name in names:
         plate[:, 12:28, LEFT[name] + 2 : LEFT[name] + 20] = COLOURS[name][:, None, None]
         if tyred:
-            plate[:, 26:28, LEFT[name] + 2 : LEFT[name] + 20] = 0.15 * WALL[:, None, None]
+            plate[:, 26:28, LEFT[name] + 2 : LEFT[name] + 20] = TYRE[:, None, None]
+            plate[:, 28:30, LEFT[name] + 2 : LEFT[name] + 20] = 0.3 * WALL[:, None, None]
     behind, seen = torch.from_numpy(wall), torch.ones(HEIGHT, WIDTH)
     background: Any = SimpleNamespace(
         read=lambda index: behind if known else None,
@@ -46,7 +49,8 @@ def keyed(names: tuple[str, ...], known: bool = True, tyred: bool = False) -> tu
     )
     shot: Any = SimpleNamespace(width=WIDTH, height=HEIGHT, frames=(1, 2))
     plates: Any = SimpleNamespace(plate=[plate, wall], encoded=lambda shot, index: plate)
-    return shot, plates, keyframes, keyed_alphas(shot, plates, keyframes, background), background
+    still = Motion("m", np.zeros((2, 6, HEIGHT, WIDTH), np.float32))  # type: ignore[arg-type]
+    return shot, plates, keyframes, keyed_alphas(shot, plates, keyframes, still, background), background
 
 
 def made(names: tuple[str, ...], seed: int = 0, known: bool = True) -> list[Composite]:
@@ -65,9 +69,10 @@ def test_where_an_object_surely_is_its_colour_is_and_where_it_cannot_be_the_back
         assert np.abs(picture.numpy()[:, ~perhaps] - WALL[:, None]).max() < 0.02
 
 
-def test_what_is_dark_on_a_keyframe_is_taken_for_the_object_and_not_for_its_shadow() -> None:
+def test_what_is_dark_on_a_keyframe_is_the_object_unless_it_is_just_the_wall_in_a_shadow() -> None:
     alpha = keyed(("red",), tyred=True)[3]["red", 0]
-    assert alpha[26:28, LEFT["red"] + 4 : LEFT["red"] + 18].min() > 0.7 and alpha[29].max() < 0.1
+    columns = slice(LEFT["red"] + 4, LEFT["red"] + 18)
+    assert alpha[26:28, columns].min() > 0.7 and alpha[29].max() < 0.1
 
 
 def test_an_object_comes_to_lie_where_no_keyframe_shows_it() -> None:

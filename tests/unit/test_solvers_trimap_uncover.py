@@ -58,7 +58,7 @@ def test_it_is_found_behind_all_that_the_sketch_does_not_take_for_background(
     learned: list[str] = []
 
     def learn(*given: Any) -> Any:
-        learned.append(given[4])
+        learned.append(given[5])
         return steps("sketch")
 
     def look(shot: Any, plates: Any, masks: Masks, store: Store) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from penumbra_engine.matting.expected_alpha import by_expected_alpha
 from penumbra_engine.matting.rough_edge import by_rough_edge
+from penumbra_engine.matting.triangulation import by_triangulation
 
 _CANDIDATES = 48  # foreground pixels near each unknown one
 _THIN = 8  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
@@ -42,6 +43,7 @@ def background_evidence(
     shadows: float = 0.0,
     distance: Tensor | None = None,
     expected: Tensor | None = None,
+    told: Tensor | None = None,
 ) -> Evidence | None:
     """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
 
@@ -50,6 +52,7 @@ def background_evidence(
     foreground: H x W bool. shadows: how likely beforehand a pixel shows the background in a shadow of its own, beside 1
     for all alphas between 0 and 1. distance: H x W, pixels outside a rough edge, less than 0 inside; heard as far as
     the frame bears it out. expected: H x W, alpha as somebody else guesses it; heard where the colours leave it open.
+    told: 4 x H x W, what other frames tell of it, by `triangulation`.
 
     Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
     about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
@@ -71,6 +74,11 @@ def background_evidence(
     before = _before(steps)
     if shadows:  # the last of the alphas, and it is 0
         levels, before = torch.cat([levels, levels[:1]]), torch.cat([before, before.new_tensor([shadows])])
+    if told is not None:
+        light = (1 - levels).repeat(len(likely), 1)
+        if shadows:
+            light[:, -1] = _light(seen, behind)
+        likely = by_triangulation(likely, light, told[:, unknown])
     if distance is not None:
         likely = by_rough_edge(likely, levels, before, distance[unknown])
     if expected is not None:
@@ -129,12 +137,17 @@ def _likelihood(seen: Tensor, behind: Tensor, noise: Tensor, colour: Tensor, sha
 def _in_shadow(picture: Tensor, background: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """How likely (log) the background alone is seen, times a constant that may be anything from _DEEPEST to 1, and the
     misfit of the best of them. picture, background: 3 x N. noise: N."""
-    energy = background.square().sum(0).clamp(min=_LEAST)
-    light = ((picture * background).sum(0) / energy).clamp(_DEEPEST, 1)
+    light, energy = _light(picture, background), background.square().sum(0).clamp(min=_LEAST)
     distance = (picture - light * background).square().sum(0) / noise
     # Few of all shadows are as deep as this one, the fewer the better its depth is known.
     share = (0.5 * (2 * math.pi * noise / energy).log() - math.log(1 - _DEEPEST)).clamp(max=0)
     return share - 0.5 * (distance + 3 * noise.log()), distance
+
+
+def _light(picture: Tensor, background: Tensor) -> Tensor:
+    """What a shadow leaves of the background's light if it is all there is, N. picture, background: 3 x N."""
+    energy = background.square().sum(0).clamp(min=_LEAST)
+    return ((picture * background).sum(0) / energy).clamp(_DEEPEST, 1)
 
 
 def _levels(picture: Tensor) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ def closed_form_over_background(
     foreground: Tensor | None = None,
     distance: Tensor | None = None,
     expected: Tensor | None = None,
+    told: Tensor | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     limit: int = 1000,
@@ -39,6 +40,7 @@ def closed_form_over_background(
     for background_evidence, where the background lacks some. foreground: T x 1 x H x W bool, unknown pixels whose
     colour is the foreground's all the same. distance: T x 1 x H x W, pixels outside a rough mask, less than 0 inside;
     None where there is none. expected: T x 1 x H x W, alpha as somebody else guesses it; None where nobody does.
+    told: T x 4 x H x W, what other frames tell of it, by `triangulation`; None where none does.
     trimap, start, tolerance, limit, epsilon: as for closed_form.
 
     The data of a pixel is the mean of alpha by background_evidence; its weight falls with the variance of that: a pixel
@@ -56,7 +58,8 @@ def closed_form_over_background(
         plate = frame[:3]
         colours = ((known > 0) & ~unknown) | (frame[7] > 0)
         rough, guessed = (None if of is None else plane for of, plane in ((distance, frame[8]), (expected, frame[9])))
-        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough, guessed)
+        others = None if told is None else frame[10:]
+        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough, guessed, others)
         data = None
         if evidence:
             unexplained = (evidence.misfit - _EXPLAINED).clamp(min=0)
@@ -67,4 +70,5 @@ def closed_form_over_background(
 
     none = torch.zeros_like(variance)
     planes = [none if plane is None else plane.to(none) for plane in (foreground, distance, expected)]
+    planes += [] if told is None else [told]
     return solve_frames(torch.cat([picture, background, variance, *planes], 1), trimap, start, solve, _MARGIN)

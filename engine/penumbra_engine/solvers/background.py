@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Store
@@ -49,10 +50,13 @@ class Background:
 
     def unlike(self, index: int, picture: Tensor) -> Tensor | None:
         """H x W, by how many standard deviations the frame (3 x H x W) differs from its background under any shadow;
-        None where no background was found."""
+        None where no background was found. The background counts as out of place by as much as it typically is: where
+        objects are, what moves is they."""
         if self._canvas is None:
             return None
-        return unlike_a_shadow(picture, self._canvas.background(index), self.noise, self._canvas.tolerance(index))
+        tolerance = self._canvas.tolerance(index)
+        typical = torch.full_like(tolerance, float(tolerance.median()))
+        return unlike_a_shadow(picture, self._canvas.background(index), self.noise, typical)
 
 
 def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Store) -> Steps[Background]:

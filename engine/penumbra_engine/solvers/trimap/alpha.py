@@ -60,7 +60,7 @@ def solve_alphas(
             each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
             residual = np.zeros(count)
             for index in range(count):
-                solve = frame_solver(shot, plates, trimaps.trimaps[index], background, solver, index)
+                solve = frame_solver(shot, plates, motion, trimaps.trimaps[index], background, solver, index)
                 planes = []
                 for k in range(names):
                     trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]

@@ -11,6 +11,7 @@ from torch import Tensor
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.keyframes import Keyframes
+from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.trimap.frame_solver import frame_solver
 from penumbra_engine.solvers.trimap.regions import regions
@@ -19,6 +20,7 @@ from penumbra_engine.training.procedural import shadow
 
 NUMBER = 24
 _TOLERANCE = 1e-4  # of the residual of an object's alpha
+_SHADOWS = 0.003  # how likely beforehand a pixel of a keyframe is in a shadow that isn't seen beside the object
 _PRESENT = 0.8  # how often an object is there beside the first
 _CLOSE, _REACH = 0.6, 0.8  # how often it is put close to the first; within that many of its own sizes
 _RISE = 0.25  # of the frame's height: how far above or below its place an object is put
@@ -49,17 +51,17 @@ class _Placed(NamedTuple):
 Keyed = Mapping[tuple[str, int], np.ndarray]
 
 
-def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, background: Background) -> Keyed:
+def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, motion: Motion, background: Background) -> Keyed:
     """What the solver finds within the keyframes themselves.
 
-    Here nobody expects anything yet: if what is dark might be a shadow, a tyre would be one, and the network would
-    learn to expect that everywhere.
+    Here nobody expects anything yet: if what is dark might as well be a shadow, a tyre would be one, and the network
+    would learn to expect that everywhere. If nothing might be, the shadow under a foot would be fur.
     """
     alphas = {}
     for name, index in keyframes.of:
         there = [of for of, at in keyframes.of if at == index]
         trimaps = np.stack([regions(keyframes.matte(of, index)) for of in there])
-        solve = frame_solver(shot, plates, trimaps, background, "closed-form", index, shadows=0)
+        solve = frame_solver(shot, plates, motion, trimaps, background, "closed-form", index, _SHADOWS)
         trimap = torch.from_numpy(trimaps[there.index(name)])[None, None]
         alphas[name, index] = solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
     return alphas

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,7 +14,9 @@ from penumbra_engine.matting.by_name import OVER_BACKGROUND, alpha_solver
 from penumbra_engine.matting.solution import Solution
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
+from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.trimap.passing import passing
 
 _LIGHT = 2  # px: light is measured on means over squares of twice that and one
 _BRIGHTEST = 4.0  # times the background: more is no light on it
@@ -31,6 +34,7 @@ def leans_on_background(solver: str, background: Background | None) -> bool:
 def frame_solver(
     shot: Shot,
     plates: Plates,
+    motion: Motion,
     trimaps: np.ndarray,
     background: Background | None,
     solver: str,
@@ -45,19 +49,25 @@ def frame_solver(
         return partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None])
     picture = torch.from_numpy(plates.plate[index])
     bare = torch.from_numpy((trimaps == 0).all(0))
-    behind = _as_lit(picture, behind, bare)
+    light = _light(picture, behind, bare)
+    behind = behind * light
     difference = (picture - behind).square().mean(0)
     # Most of what lies outside the object is as it always is: the median knows nothing of what else moves there.
     usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
     noise = background.noise.variance(torch.maximum(picture, behind)).mean(0)
     variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
     over = {"background": behind[None], "variance": variance[None, None], "shadows": shadows}
-    return partial(OVER_BACKGROUND[solver], picture[None], **over)
+
+    def solve(*, trimap: Tensor, **more: Any) -> Solution:
+        told = passing(plates, background, motion, index, trimap[0, 0].numpy() == 1, light, variance)
+        return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
+
+    return solve
 
 
-def _as_lit(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
-    """The background under the light of a frame, 3 x H x W: as much lighter or darker as it is where nothing hides it
-    (bare: H x W bool), continued from there. The object's shadow goes on under its edge."""
+def _light(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
+    """The light of a frame beside that of its background, 3 x H x W: as much lighter or darker as it is where nothing
+    hides it (bare: H x W bool), continued from there. The object's shadow goes on under its edge."""
     seen = bare.float()
-    light, full = (box((side * seen)[None], _LIGHT)[0] for side in (picture, background))
-    return background * fill_smoothly((light / full.clamp(min=1e-4)).clamp(0, _BRIGHTEST), seen)
+    lit, full = (box((side * seen)[None], _LIGHT)[0] for side in (picture, background))
+    return fill_smoothly((lit / full.clamp(min=1e-4)).clamp(0, _BRIGHTEST), seen)

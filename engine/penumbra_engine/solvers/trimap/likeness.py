@@ -15,6 +15,7 @@ from penumbra_engine.media.encoding import encode
 from penumbra_engine.models.small_matte import CHANNELS, SmallMatte
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.keyframes import Keyframes
+from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.solvers.trimap.composites import NUMBER, Composite, Keyed, composites, keyed_alphas
@@ -49,6 +50,7 @@ def learn_likeness(
     shot: Shot,
     plates: Plates,
     keyframes: Keyframes,
+    motion: Motion,
     background: Background,
     quality: str,
     seed: int,
@@ -66,13 +68,14 @@ def learn_likeness(
         code=code_version(),
         plates=plates.key,
         keyframes=keyframes.key,
+        motion=motion.key,
         background=background.key,
         quality=quality,
         seed=seed,
         threads=torch.get_num_threads(),
     ) as entry:
         if not entry.complete:
-            alphas = keyed_alphas(shot, plates, keyframes, background)
+            alphas = keyed_alphas(shot, plates, keyframes, motion, background)
             views = _Views(shot, plates, keyframes, alphas, background)
             steps = _STEPS[quality]
             total = NUMBER + steps + len(shot.frames)

@@ -72,7 +72,7 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
             steps = uncover(shot, plates, keyframes, motion, background, job.seed, store)
             background = yield from clock.run("uncover", steps)
         likeness = yield from clock.run(
-            "likeness", learn_likeness(shot, plates, keyframes, background, job.quality, job.seed, store)
+            "likeness", learn_likeness(shot, plates, keyframes, motion, background, job.quality, job.seed, store)
         )
     carried = motion if job.propagation != "correlation" else None
     trimaps = yield from clock.run("propagate", propagate(shot, keyframes, carried, likeness, store))

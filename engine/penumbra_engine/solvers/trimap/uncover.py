@@ -30,7 +30,8 @@ def uncover(
     shot: Shot, plates: Plates, keyframes: Keyframes, motion: Motion, background: Background, seed: int, store: Store
 ) -> Steps[Background]:
     """The background behind what a network finds that has only begun to learn before the first background."""
-    sketch = yield from within((0.0, 0.2), learn_likeness(shot, plates, keyframes, background, "sketch", seed, store))
+    learn = learn_likeness(shot, plates, keyframes, motion, background, "sketch", seed, store)
+    sketch = yield from within((0.0, 0.2), learn)
     rough = yield from within((0.2, 0.25), propagate(shot, keyframes, motion, sketch, store))
     masks = yield from within((0.25, 0.3), _masks(shot, rough, store))
     return (yield from within((0.3, 1.0), background_behind(shot, plates, masks, store)))

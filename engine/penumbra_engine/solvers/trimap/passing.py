@@ -1,0 +1,76 @@
+"""Passing: what neighbouring frames show of an object as it moves: the same object before another background."""
+
+from collections.abc import Iterator
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.filters import box
+from penumbra_engine.matting.triangulation import triangulation
+from penumbra_engine.solvers.background import Background
+from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.plates import Plates
+
+_FRAMES = 2  # to either side
+_FAR = 1 / 60  # of the width: what has moved so far is half as much to be relied on; it turns, bends and blurs
+_NEAR = 4  # px: how well an object moves along is measured on means over squares of twice that and one
+_TRUSTED = 0.5  # of the motion
+
+
+def passing(
+    plates: Plates, background: Background, motion: Motion, index: int, surely: np.ndarray, light: Tensor, noise: Tensor
+) -> Tensor:
+    """What the frames beside one tell of an object's alpha, 4 x H x W as of `triangulation`.
+
+    surely: H x W bool, where the object surely is. light: 3 x H x W, what is left of the background's light, as the
+    object's shadows go along with it. noise: H x W, variance of picture less background.
+    """
+    picture, behind = torch.from_numpy(plates.plate[index]), background.read(index)
+    assert behind is not None
+    there = torch.from_numpy(surely).to(picture)
+    share = box(there[None, None], _NEAR)[0, 0]
+    height, width = surely.shape
+    here = np.mgrid[0:height, 0:width][::-1]
+
+    def others() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        for frame, at in _beside(motion, index, surely):
+            full = background.read(frame)
+            assert full is not None
+            beside = torch.from_numpy(_moved(plates.plate[frame], at))
+            # Where it is sure of itself, an object shows by how much it changes on its way.
+            changed = box(((beside - picture).square().mean(0) * there)[None, None], _NEAR)[0, 0]
+            changed = fill_smoothly((changed / share.clamp(min=1e-6))[None], share)[0]
+            far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * width) ** 2
+            inside = torch.from_numpy(((at >= 0) & (at <= np.array([[[width - 1]], [[height - 1]]]))).all(0))
+            variance = torch.where(inside, (2 * noise + changed) * (1 + far), torch.inf)
+            yield beside, torch.from_numpy(_moved(full.numpy(), at)) * light, variance
+
+    return triangulation(picture, behind * light, others())
+
+
+def _beside(motion: Motion, index: int, surely: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames beside one, as far as motion can be followed, and where each pixel of an object is there: 2 x H x W, x
+    and y. Along its edge motion is measured badly, so it goes on there as it is inside."""
+    height, width = surely.shape
+    for step in (1, -1):
+        at = np.mgrid[0:height, 0:width][::-1].astype(np.float32)
+        for frame in range(index, index + _FRAMES * step, step):
+            dx, dy, trusted = _moved(motion.flow[frame][:3] if step == 1 else motion.flow[frame][3:], at)
+            followed = surely & (trusted > _TRUSTED)
+            if not followed.any():  # or there is no such frame
+                break
+            at = at + fill_smoothly(torch.from_numpy(np.stack([dx, dy])), torch.from_numpy(followed)).numpy()
+            yield frame + step, at
+
+
+def _moved(planes: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Planes, C x H x W, as seen from where `at` (2 x H x W) points into them."""
+    x, y = at.astype(np.float32)
+    moved = [
+        cv2.remap(np.ascontiguousarray(plane), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for plane in planes
+    ]
+    return np.stack(moved)

@@ -1,0 +1,53 @@
+"""What neighbouring frames show of an object as it moves."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import torch
+
+from penumbra_engine.matting.triangulation import by_triangulation
+from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.trimap.passing import passing
+
+HEIGHT, WIDTH, COUNT, STEP = 40, 160, 4, 2
+
+
+def shot(alpha: float = 0.5) -> tuple[Any, Any, Motion, np.ndarray]:
+    """A disc that moves by STEP px a frame before blots of all colours, its rim half transparent: plates, background,
+    motion, which is known inside the disc alone, and where its rim is on the second frame."""
+    random = np.random.default_rng(0)
+    wall = random.uniform(0, 1, (3, HEIGHT, WIDTH)).astype(np.float32)
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    plate, flow = np.zeros((COUNT, 3, HEIGHT, WIDTH), np.float32), np.zeros((COUNT, 6, HEIGHT, WIDTH), np.float32)
+    for index in range(COUNT):
+        away = np.hypot(y - 20, x - 70 - STEP * index)
+        covered = np.where(away < 10, 1, np.where(away < 14, alpha, 0)).astype(np.float32)
+        plate[index] = 0.3 * covered + (1 - covered) * wall
+        flow[index, 0::3], flow[index, 2::3] = np.where(away < 10, STEP, 0), away < 10
+        flow[index, 3] *= -1
+    flow[-1, :3], flow[0, 3:] = 0, 0
+    away = np.hypot(y - 20, x - 70 - STEP)
+    behind: Any = SimpleNamespace(read=lambda index: torch.from_numpy(wall))
+    plates: Any = SimpleNamespace(plate=plate)
+    return plates, behind, Motion("m", flow), away  # type: ignore[arg-type]
+
+
+def test_it_is_seen_how_much_a_moving_rim_lets_through() -> None:
+    for alpha in (0.25, 0.75):
+        plates, behind, motion, away = shot(alpha)
+        told = passing(
+            plates, behind, motion, 1, away < 10, torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
+        )
+        levels = torch.linspace(0, 1, 9)
+        rim = torch.from_numpy((away > 10.5) & (away < 13.5))
+        light = (1 - levels).expand(int(rim.sum()), -1)
+        found = levels[by_triangulation(torch.zeros_like(light), light, told[:, rim]).argmax(1)]
+        assert (found - alpha).abs().max() < 0.01
+
+
+def test_nothing_is_told_where_motion_is_not_known() -> None:
+    plates, behind, motion, away = shot()
+    light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
+    assert passing(plates, behind, Motion("m", 0 * motion.flow), 1, away < 10, light, noise).abs().max() == 0  # type: ignore[operator]
+    assert passing(plates, behind, motion, 1, np.zeros_like(away, bool), light, noise).abs().max() == 0
