@@ -50,7 +50,8 @@ def carried(folder: Path, keyed: tuple[int, ...], trust: float = 1) -> np.ndarra
     flow[:, 0], flow[:, 3], flow[:, [2, 5]] = STEP, -STEP, trust
     drawn = stack(store, "keys", np.stack([trimap(index)[None] for index in keyed]))
     keyframes = Keyframes("k", drawn, tuple(("box", index) for index in keyed))
-    steps = propagate(Frames(), keyframes, Motion("m", stack(store, "flow", flow)), None, store)  # type: ignore[arg-type]
+    motion, frames = Motion("m", stack(store, "flow", flow)), Frames()
+    steps = propagate(frames, None, keyframes, motion, None, store)  # type: ignore[arg-type]
     result = finished(steps)
     return np.stack([result.trimaps[index][0] for index in range(5)])
 

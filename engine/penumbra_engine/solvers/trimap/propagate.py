@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -11,7 +12,9 @@ from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.trimap.colours import Colours
 from penumbra_engine.solvers.trimap.likeness import Likeness
 from penumbra_engine.solvers.trimap.regions import depth, regions
 from penumbra_engine.solvers.trimap.tracking import track
@@ -38,7 +41,12 @@ class Trimaps:
 
 
 def propagate(
-    shot: Shot, keyframes: Keyframes, motion: Motion | None, likeness: Likeness | None, store: Store
+    shot: Shot,
+    plates: Plates,
+    keyframes: Keyframes,
+    motion: Motion | None,
+    likeness: Likeness | None,
+    store: Store,
 ) -> Steps[Trimaps]:
     """Trimaps of all frames. motion, likeness: what carries them; a None is left out. Keyframes keep their own."""
     count, names = len(shot.frames), len(keyframes.names)
@@ -59,7 +67,9 @@ def propagate(
             if motion:
                 yield from _carry_all(keyframes, motion, carried)
             if likeness:
-                for done, _ in enumerate(track(lambda at: _likely(likeness, keyframes, at, size), motion, tracked)):
+                colours = Colours(shot, plates, keyframes)
+                likely = partial(_likely, likeness, keyframes, colours)
+                for done, _ in enumerate(track(likely, motion, tracked)):
                     yield count + done // 2, 3 * count
             depths = [depth(keyframes.matte(name, at) for at in keyframes.frames(name)) for name in keyframes.names]
             doubt = np.zeros(count)
@@ -89,12 +99,13 @@ def _carry_all(keyframes: Keyframes, motion: Motion, carried: Stack) -> Steps[No
             yield done // (2 * len(keyframes.names)), 3 * count
 
 
-def _likely(likeness: Likeness, keyframes: Keyframes, index: int, size: tuple[int, int]) -> np.ndarray:
+def _likely(likeness: Likeness, keyframes: Keyframes, colours: Colours, index: int) -> np.ndarray:
     """How well each object, and last the background, explains each pixel of a frame: names + 1 x H x W. Keyframes deny
     what they don't show."""
-    near, far, alpha, foreign = _seen(likeness.evidence[index], size)
+    shares = colours.shares(index)
+    near, far, alpha, foreign = _seen(likeness.evidence[index], shares.shape[1:])
     some = np.maximum(far.max(0), foreign)
-    looks = np.maximum((near + far + alpha) / 3, _UNLIKE)
+    looks = np.maximum((near + far + alpha) / 3, _UNLIKE) * shares
     objects = np.maximum(some * looks / looks.sum(0), _UNLIKE)
     said = np.concatenate([objects, np.maximum(1 - some, _UNSEEN)[None]])
     for k, name in enumerate(keyframes.names):

@@ -75,7 +75,7 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
             "likeness", learn_likeness(shot, plates, keyframes, motion, background, job.quality, job.seed, store)
         )
     carried = motion if job.propagation != "correlation" else None
-    trimaps = yield from clock.run("propagate", propagate(shot, keyframes, carried, likeness, store))
+    trimaps = yield from clock.run("propagate", propagate(shot, plates, keyframes, carried, likeness, store))
     alphas = yield from clock.run(
         "alpha", solve_alphas(shot, plates, trimaps, motion, background, likeness, job.solver, store)
     )

@@ -32,7 +32,7 @@ def uncover(
     """The background behind what a network finds that has only begun to learn before the first background."""
     learn = learn_likeness(shot, plates, keyframes, motion, background, "sketch", seed, store)
     sketch = yield from within((0.0, 0.2), learn)
-    rough = yield from within((0.2, 0.25), propagate(shot, keyframes, motion, sketch, store))
+    rough = yield from within((0.2, 0.25), propagate(shot, plates, keyframes, motion, sketch, store))
     masks = yield from within((0.25, 0.3), _masks(shot, rough, store))
     return (yield from within((0.3, 1.0), background_behind(shot, plates, masks, store)))
 

@@ -1,0 +1,46 @@
+"""Colours: whose of several objects a pixel's colour is, as the keyframes show them."""
+
+import cv2
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.keyframes import Keyframes
+from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.trimap.regions import regions
+
+_BINS = 16  # of each channel, encoded
+_BLUR = 1.0  # bins, sigma
+_ANY = 1e-4  # share of an object's pixels that may have the colour of any one bin
+_AROUND = 3  # px: square over which colours are heard
+
+
+class Colours:
+    """What colours the objects of the keyframes have where they surely are: a histogram of each, blurred.
+
+    Where objects cross, a network that sees at half the size, and motion that is lost where one hides the other, take a
+    sliver of the one for the other. Its colour is seen all the same.
+    """
+
+    def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes) -> None:
+        self.shot, self.plates = shot, plates
+        self.common = np.zeros((len(keyframes.names), *(_BINS,) * 3))
+        for name, index in keyframes.of:
+            surely = regions(keyframes.matte(name, index)) == 1
+            np.add.at(self.common[keyframes.names.index(name)], self._bins(index, surely), 1)
+        for k, counted in enumerate(self.common):
+            self.common[k] = gaussian_filter(counted, _BLUR) / max(counted.sum(), 1) + _ANY
+
+    def shares(self, index: int) -> np.ndarray:
+        """How much likelier the colours of a frame are on each object than on the mean of all, names x H x W float32; 1
+        for a single one."""
+        everywhere = np.ones((self.shot.height, self.shot.width), bool)
+        bins = self._bins(index, everywhere)
+        likely = np.stack([common[bins].reshape(everywhere.shape) for common in self.common])
+        shares = (likely / likely.mean(0)).astype(np.float32)
+        return np.stack([cv2.blur(share, (_AROUND, _AROUND)) for share in shares])
+
+    def _bins(self, index: int, where: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The bin of each channel of the pixels of a frame that are `where`, H x W bool."""
+        encoded = self.plates.encoded(self.shot, index)[:, where]
+        return tuple(np.minimum((encoded * _BINS).astype(int), _BINS - 1))
