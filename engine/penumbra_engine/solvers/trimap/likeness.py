@@ -118,10 +118,19 @@ def _stacked(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 class _Example(NamedTuple):
-    """seen: h x w x 7, the network's input. targets: h x w x 3 names, NaN where a name isn't keyed."""
+    """seen: h x w x 7, the network's input. planes: that and the targets, h x w x 7 + 3 names, NaN where a name isn't
+    keyed, four at a time, as OpenCV moves them. objects: N x 2, row and column of what may be of an object."""
 
     seen: np.ndarray
-    targets: np.ndarray
+    planes: tuple[np.ndarray, ...]
+    objects: np.ndarray
+
+    @classmethod
+    def of(cls, seen: np.ndarray, targets: np.ndarray) -> "_Example":
+        """From h x w x 7 and h x w x 3 names."""
+        both = np.concatenate([seen, targets], 2)
+        planes = tuple(np.ascontiguousarray(both[..., first : first + 4]) for first in range(0, both.shape[2], 4))
+        return cls(seen, planes, np.argwhere(np.nan_to_num(targets).max(2) > 0))
 
 
 class _Views:
@@ -134,14 +143,14 @@ class _Views:
         self.size = (max(16, round(shot.height * scale)), max(16, round(shot.width * scale)))
         self.side = min(_SIDE, *self.size)
         keyed = sorted({index for _, index in keyframes.of})
-        self.keyed = [_Example(self.seen(index), self._targets(keyframes, alphas, index)) for index in keyed]
+        self.keyed = [_Example.of(self.seen(index), self._targets(keyframes, alphas, index)) for index in keyed]
         self.composed: list[_Example] = []
 
     def add(self, composite: Composite) -> None:
         """Show a composite as well."""
         seen = self._beside(composite.picture, composite.frame)
         targets = np.stack([self._small(part) for part in np.moveaxis(composite.targets, 2, 0)], 2)
-        self.composed.append(_Example(seen, targets))
+        self.composed.append(_Example.of(seen, targets))
 
     def seen(self, index: int) -> np.ndarray:
         """The network's input of a frame, h x w x 7: the picture, the picture less its background, and how surely that
@@ -189,15 +198,11 @@ class _Views:
         example = among[random.integers(len(among))]
         height, width = self.size
         centre = (random.uniform(0, width), random.uniform(0, height))
-        rows, columns = np.nonzero(np.nan_to_num(example.targets).max(2) > 0)
-        if len(rows) and random.random() < _ON_OBJECT:
-            at, reach = random.integers(len(rows)), self.side / 4
-            centre = (columns[at] + random.uniform(-reach, reach), rows[at] + random.uniform(-reach, reach))
+        if len(example.objects) and random.random() < _ON_OBJECT:
+            (row, column), reach = example.objects[random.integers(len(example.objects))], self.side / 4
+            centre = (column + random.uniform(-reach, reach), row + random.uniform(-reach, reach))
         view, size = random_view(centre, self.side, random), (self.side, self.side)
-        planes = np.concatenate([example.seen, example.targets], 2)
-        moved = np.dstack(
-            [resampled(planes[..., first : first + 4], view, size) for first in range(0, planes.shape[2], 4)]
-        )
+        moved = np.dstack([resampled(planes, view, size) for planes in example.planes])
         seen, targets = moved[..., :7], moved[..., 7:]
         seen[..., :6] *= np.float32(2 ** random.uniform(-_EXPOSURE, _EXPOSURE))
         seen += _GRAIN * random.standard_normal(seen.shape, np.float32)
