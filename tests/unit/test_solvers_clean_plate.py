@@ -116,6 +116,19 @@ def test_light_that_a_subject_throws_is_no_subject() -> None:
     assert mask[25:45, 45:75].all() and not mask[56:].any()
 
 
+def test_a_shadow_with_a_sharp_edge_is_no_subject() -> None:
+    clean = wall()
+    plate = clean.clone()
+    plate[:, 20:50, 20:50] = wall().flip(-1)[:, 20:50, 20:50]
+    plate[:, 20:50, 60:90] *= torch.tensor([0.25, 0.28, 0.31])[:, None, None]  # what the sky leaves of the sun
+    exact = torch.zeros(HEIGHT, WIDTH)
+    canvas = SimpleNamespace(noise=Noise(1e-5, 1e-4), background=lambda _: clean, tolerance=lambda _: exact)
+    edge = unlike_a_shadow(plate, clean, canvas.noise, exact)[25:45, 59:61]
+    assert edge.median() > 2.5  # no one scale explains both of its sides
+    mask = _subject(plate, cast(Canvas, canvas), 0)
+    assert mask[25:45, 25:45].all() and not mask[:, 55:].any()
+
+
 def test_a_pole_that_the_mask_leaves_out_is_found_and_shadows_and_reflections_are_not() -> None:
     """A grey pole up from the subject; its shadow as thin beside it, a broad reflection below, a speck apart."""
     background = torch.tensor([0.5, 0.25, 0.15])[:, None, None] * (0.8 + 0.4 * wall()[:1])

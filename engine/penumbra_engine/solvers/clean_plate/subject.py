@@ -7,7 +7,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Store
 from penumbra_engine.errors import UnsolvableError
-from penumbra_engine.imaging.disturbance import unlike_a_shadow
+from penumbra_engine.imaging.disturbance import unlike_a_shadow, unlike_in_colour
 from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
@@ -16,6 +16,7 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _CERTAIN, _LIKELY = 2.5, 1.3  # standard deviations that remain when the best shadow is taken away
+_COLOUR = 1.5  # times what a pixel's own best shadow leaves of its colour: smaller than what one over a square leaves
 _LEAST = 2e-4  # of the picture: a smaller part is dirt
 _GAP = 0.015  # of the width: holes and slits that are closed, and how far round what is certain the likely counts
 
@@ -45,9 +46,11 @@ def find_subject(shot: Shot, plates: Plates, canvas: Canvas, store: Store) -> St
 
 
 def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
-    """H x W bool. A shadow keeps the pattern of what it falls on and only scales it; a subject brings its own."""
+    """H x W bool. A shadow keeps the pattern of what it falls on and only scales it; a subject brings its own. But no
+    one scale explains the sharp edge of a shadow, so a subject's colours have to be other than a shadow's, too."""
     background = canvas.background(index)
-    unlike = unlike_a_shadow(plate, background, canvas.noise, canvas.tolerance(index)).numpy()
+    evidence = plate, background, canvas.noise, canvas.tolerance(index)
+    unlike = torch.minimum(unlike_a_shadow(*evidence), _COLOUR * unlike_in_colour(*evidence)).numpy()
     certain = unlike > _CERTAIN
     gap = max(1.0, _GAP * unlike.shape[1])
     # Light that a coloured subject throws on a floor is likely, too, and goes on for long.
