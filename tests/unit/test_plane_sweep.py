@@ -5,7 +5,7 @@ import torch
 
 from penumbra_engine.imaging.carried_depth import agreement, carry
 from penumbra_engine.imaging.pinhole import Cameras
-from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, smooth, sweep
+from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, smooth, sweep, tighten
 
 HEIGHT, WIDTH, FOCAL, COUNT = 48, 80, 50.0, 9
 FAR, NEAR = 0.1, 0.2  # inverse depths
@@ -46,6 +46,20 @@ def test_a_sweep_finds_both_planes() -> None:
     match = Match(pictures, hidden, view, view.rays(HEIGHT, WIDTH), 4, [3, 5, 2, 6])
     found = best_depth(smooth(sweep(match, planes), pictures[4]), planes)
     assert ((found - truth[4]).abs() < 0.006).float().mean() > 0.95
+
+
+def test_what_lies_in_front_is_no_wider_in_depth_than_in_the_picture() -> None:
+    pictures, truth = scene()
+    view, hidden = cameras(), torch.zeros(COUNT, HEIGHT, WIDTH, dtype=torch.bool)
+    match = Match(pictures, hidden, view, view.rays(HEIGHT, WIDTH), 4, [3, 5, 2, 6])
+    widened = torch.nn.functional.max_pool2d(truth[4:5], 7, 1, 3)[0]
+    inside = slice(8, -8)  # beyond the picture nothing matches
+
+    def wrong(depth: torch.Tensor) -> float:
+        return ((depth - truth[4]).abs() > 0.01)[inside, inside].float().mean().item()
+
+    assert wrong(tighten(match, truth[4], 0.01)) < 0.01
+    assert wrong(tighten(match, widened, 0.01)) < 0.3 * wrong(widened)
 
 
 def test_depth_behind_an_object_is_carried_in_with_the_occluder_in_front() -> None:

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from penumbra_engine.imaging.extent import box_of
 
-_TRUSTED = 0.25  # of a seed
+_TRUSTED = 0.2  # of a seed
 
 
 def distance_outside(shape: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ def erode(shape: np.ndarray, radius: float) -> np.ndarray:
 
 def components_over(shape: np.ndarray, seed: np.ndarray, trusted: np.ndarray | None = None) -> np.ndarray:
     """The connected parts of `shape` that hold a pixel of `seed` (hysteresis), and where `trusted` is given, those of
-    whose seed a quarter or more lies there. H x W bool all."""
+    whose seed a fifth or more lies there. H x W bool all."""
     labels, count = ndimage.label(shape, np.ones((3, 3), int))
     seeds = np.bincount(labels[seed & shape], minlength=count + 1)
     within = seeds if trusted is None else np.bincount(labels[seed & shape & trusted], minlength=count + 1)

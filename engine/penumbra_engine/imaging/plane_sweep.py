@@ -7,11 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.pinhole import Cameras
 
 _TRUNCATED = 0.15  # of an encoded picture: a worse match says no more
 _SMALL, _LARGE = 0.004, 0.05  # what a step of one plane, and any step, between neighbours costs
 _BENT = 3.0  # steps between planes: more than that is no noise
+_BESIDE, _ACROSS = 6, 4  # px: where an edge of depth may belong, and from how far away another depth is taken
+_CLEARLY, _HARDLY = 0.01, 0.004  # of a match: what makes another depth better, and what hardly makes it worse
 _LIFT = 1.0  # pictures are lifted by that, so that 0 stands for what is hidden or outside, and matches nothing
 
 
@@ -102,6 +105,24 @@ def sharpen(match: Match, coarse: Tensor, step: float) -> Tensor:
     depth = torch.stack(corners).gather(0, chosen[None])[0]
     below, above = (match.cost(depth + sign * step / 2) for sign in (-1, 1))
     return depth + _vertex(below, here, above) * (step / 2)
+
+
+def tighten(match: Match, depth: Tensor, step: float) -> Tensor:
+    """Inverse depth H x W with its edges where the pictures have theirs: matching over squares widens what lies in
+    front by some pixels, and what is seen there is then fetched from the wrong places.
+
+    Beside an edge a pixel may take the depth of one some pixels away. That of a surface behind needs to match about as
+    well, that of one in front better. step: as of `breaks`.
+    """
+    beside = torch.from_numpy(dilate(breaks(depth, step).numpy(), _BESIDE))
+    padded = F.pad(depth[None, None], (_ACROSS,) * 4, mode="replicate")[0, 0]
+    (height, width), here, best = depth.shape, match.cost(depth), depth
+    for down, right in ((1, 2), (1, 0), (2, 1), (0, 1)):
+        other = padded[down * _ACROSS :, right * _ACROSS :][:height, :width]
+        cost = match.cost(other)
+        better = beside & ((cost < here - _CLEARLY) | ((other < best) & (cost < here + _HARDLY)))
+        best, here = torch.where(better, other, best), torch.where(better, cost, here)
+    return best
 
 
 def breaks(depth: Tensor, step: float) -> Tensor:

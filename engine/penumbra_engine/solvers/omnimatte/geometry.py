@@ -18,7 +18,7 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.imaging.carried_depth import agreement, carry
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.pinhole import Cameras
-from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, sharpen, smooth, sweep
+from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, sharpen, smooth, sweep, tighten
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flow import Flow
@@ -191,7 +191,7 @@ def _depth(plates: Plates, hidden: np.ndarray, solved: dict[str, np.ndarray], en
         coarse = Match(coarse_pictures, coarse_lost, coarse_cameras, coarse_rays, index, sources)
         rough = best_depth(smooth(sweep(coarse, planes), coarse_pictures[index]), planes)
         fine = Match(pictures, lost, cameras, rays, index, sources)
-        depth[index] = sharpen(fine, rough, float(step[index]))
+        depth[index] = tighten(fine, sharpen(fine, rough, float(step[index])), float(step[index]))
         yield index, 2 * count
     valid = torch.stack(
         [
