@@ -17,22 +17,21 @@ from stages import finished
 
 
 class Fixed(nn.Module):
-    """Sees an object in the rows from `top` on, whatever it is shown."""
+    """Sees an object where a picture that tells its rows says that they are from `top` on."""
 
     def __init__(self, top: int) -> None:
         super().__init__()
         self.top = top
 
     def forward(self, seen: Tensor) -> Tensor:
-        matte = torch.zeros_like(seen[:, :1])
-        matte[..., self.top :, :] = 1
-        return matte
+        return (seen[:, :1] >= self.top).float()
 
 
 def test_a_matte_is_doubted_where_the_network_changed_its_mind_and_never_where_it_was_given(tmp_path: Path) -> None:
     given = np.eye(32, dtype=np.float32)
     keyframes = SimpleNamespace(frames=lambda name: [0], matte=lambda name, index: given)
-    scene = SimpleNamespace(names=("fox",), keyframes=keyframes, whole=lambda index: torch.zeros(CHANNELS, 32, 32))
+    rows = torch.arange(32.0)[:, None].expand(CHANNELS, 32, 32)
+    scene = SimpleNamespace(names=("fox",), keyframes=keyframes, whole=lambda index: rows)
     shot = SimpleNamespace(frames=(1001, 1002), height=32, width=32)
     learned = Learned(Fixed(16), Fixed(20), "key", 0.0, 1)
     steps = predict.matte_frames(cast(Any, shot), cast(Any, scene), learned, Store(tmp_path))
@@ -52,9 +51,20 @@ def test_bands_are_the_whole(height: int, monkeypatch: pytest.MonkeyPatch) -> No
     torch.nn.init.normal_(network.head.weight)
     seen = torch.rand(CHANNELS, height, 40, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
-        whole = network(seen[None])[0]
+        whole = predict.in_bands(network, seen)
         monkeypatch.setattr(predict, "_BAND", 64)
         found = predict.in_bands(network, seen)
     assert found.shape == (2, height, 40)
     assert float(whole.std()) > 0.01
     assert float((found - whole).abs().max()) < 1e-3
+
+
+def test_a_picture_does_not_end_at_its_edges() -> None:
+    class Mean(nn.Module):
+        """The mean over a window, zeros beyond the picture, as in a convolution."""
+
+        def forward(self, seen: Tensor) -> Tensor:
+            return torch.nn.functional.avg_pool2d(seen[:, :1], 9, 1, 4)
+
+    assert torch.allclose(predict.in_bands(Mean(), torch.ones(CHANNELS, 40, 50)), torch.ones(1, 40, 50))
+    assert predict.in_bands(Mean(), torch.ones(CHANNELS, 6, 50)).shape == (1, 6, 50)

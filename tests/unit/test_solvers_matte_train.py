@@ -12,7 +12,7 @@ from torch import nn
 from penumbra_engine.cache import Store
 from penumbra_engine.solvers.matte import train as module
 from penumbra_engine.solvers.matte.student import small
-from penumbra_engine.solvers.matte.train import Plan, sketch_matte
+from penumbra_engine.solvers.matte.train import Plan, learn_matte, sketch_matte
 from penumbra_engine.solvers.matte.views import Batch
 from stages import finished
 
@@ -20,7 +20,7 @@ from stages import finished
 class BrightViews:
     """Views that are much brighter than a network begins with."""
 
-    def __init__(self, scene: Any, scale: float) -> None:
+    def __init__(self, scene: Any, side: int, count: int) -> None:
         pass
 
     @staticmethod
@@ -32,7 +32,7 @@ class BrightViews:
 def sketched(store: Store, parent: str) -> nn.Module:
     """The network after one step, from a parent if there is one."""
     scene: Any = SimpleNamespace(names=("box",))
-    steps = sketch_matte(scene, Plan(small(1), 1, 1, 1, 0, parent, "inputs", False), lambda *shown: None, store)
+    steps = sketch_matte(scene, Plan(small(), 1, 1, 1, 0, parent, "inputs", False), lambda *shown: None, store)
     return finished(steps).network
 
 
@@ -44,7 +44,7 @@ def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "Views", BrightViews)
-    store, fresh = Store(tmp_path), small(1).network(1, 0)
+    store, fresh = Store(tmp_path), small().network(1, 0)
     with store.entry("matte_fit") as entry:
         entry.save("network", **{name: value.numpy() for name, value in fresh.state_dict().items()})
         entry.finish({})
@@ -53,3 +53,23 @@ def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
     assert before and all(torch.equal(statistics(warm)[name], before[name]) for name in before)
     assert not any(torch.equal(statistics(cold)[name], before[name]) for name in before)
     assert not torch.equal(next(warm.parameters()), next(fresh.parameters()))  # it learns all the same
+
+
+def test_a_network_is_doubted_by_what_it_was_while_it_settled_not_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "Views", BrightViews)
+    store, shown = Store(tmp_path), []
+    scene: Any = SimpleNamespace(
+        names=("box",), plates=SimpleNamespace(key="plates"), background=SimpleNamespace(key="background")
+    )
+    plan = Plan(small(), 1, 2, 4, 0, "", store.entry("matte_fit").key, False)
+    sketch = finished(sketch_matte(scene, plan, lambda *seen: None, store))
+
+    def show(network: nn.Module, step: int) -> None:
+        shown.append({name: value.clone() for name, value in network.state_dict().items()})
+
+    learned = finished(learn_matte(scene, plan, sketch, show, store))
+    earlier = learned.earlier.state_dict()
+    same = [all(torch.equal(weights[name], earlier[name]) for name in earlier) for weights in shown]
+    assert same == [False] * 2 + [True] + [False] * 3  # two steps, then four that settle

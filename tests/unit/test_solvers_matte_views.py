@@ -71,7 +71,7 @@ def test_a_keyed_view_says_nothing_of_the_object_that_is_not_keyed(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_COMPOSED", 0.0)
-    known = torch.cat([Views(scene).batch(np.random.default_rng(seed)).known for seed in range(8)])
+    known = torch.cat([Views(scene, 48, 4).batch(np.random.default_rng(seed)).known for seed in range(8)])
     assert (known.sum(1) == 1).all() and known.any(0).all()  # each frame keys one of them, and both frames come up
 
 
@@ -82,7 +82,7 @@ def test_subjects_cross_and_the_front_one_takes_from_the_matte_behind(
     monkeypatch.setattr(module, "_CROSSED", 1.0)
     for name in ("_SHADED", "_STREAKED", "_BLURRED", "_EXPOSURE"):
         monkeypatch.setattr(module, name, 0.0)
-    views, both = Views(scene), 0
+    views, both = Views(scene, 48, 4), 0
     for seed in range(6):
         batch = views.batch(np.random.default_rng(seed))
         inputs, mattes = batch.inputs, batch.mattes

@@ -56,6 +56,16 @@ def test_outside_its_picture_a_subject_is_not_there_and_casts_no_shadow() -> Non
     assert not far.alpha.any() and not far.premultiplied.any() and (far.shade == 1).all()
 
 
+def test_a_subject_that_hops_leaves_its_shadow_away_from_where_it_stood() -> None:
+    picture, background, alpha = scene(0.5)
+    subject, still = lift(picture, background, alpha), np.array([[1.0, 0, 0], [0, 1, 0]])
+    size = (alpha.shape[1], alpha.shape[0])
+    stood, hopped = subject.moved(still, size), subject.moved(still, size, (-3, 2))
+    assert np.array_equal(hopped.alpha, stood.alpha) and np.array_equal(hopped.premultiplied, stood.premultiplied)
+    assert stood.shade.min() < 0.6
+    assert np.allclose(hopped.shade[:-2, 3:], stood.shade[2:, :-3], atol=1e-6)
+
+
 def test_a_view_has_its_centre_in_the_middle() -> None:
     y, x = np.mgrid[0:30, 0:40].astype(np.float32)
     place = np.stack([x, y], 2)

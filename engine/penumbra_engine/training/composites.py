@@ -26,13 +26,15 @@ class Subject:
     alpha: np.ndarray
     shade: np.ndarray
 
-    def moved(self, matrix: np.ndarray, size: tuple[int, int]) -> "Subject":
+    def moved(self, matrix: np.ndarray, size: tuple[int, int], away: tuple[float, float] = (0, 0)) -> "Subject":
         """The subject as seen from elsewhere. matrix: 2 x 3, pixels of the result to pixels of the subject. size:
-        width, height. Outside its picture there is neither subject nor shadow."""
+        width, height. away: (x, y), where its shadow is taken from besides, in pixels of the subject: as if it hopped.
+        Outside its picture there is neither subject nor shadow."""
+        shadow = matrix + np.array([[0, 0, away[0]], [0, 0, away[1]]])
         return Subject(
             resampled(self.premultiplied, matrix, size, cv2.BORDER_CONSTANT, 0),
             resampled(self.alpha, matrix, size, cv2.BORDER_CONSTANT, 0),
-            resampled(self.shade, matrix, size, cv2.BORDER_CONSTANT, 1),
+            resampled(self.shade, shadow, size, cv2.BORDER_CONSTANT, 1),
         )
 
     def streaked(self, kernel: np.ndarray) -> "Subject":

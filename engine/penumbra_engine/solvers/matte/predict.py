@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from penumbra_engine.cache import Stack, Store
@@ -17,7 +18,8 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
 _SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
 _BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them; multiples of 16
-_LOOKED, _HELD = 420, 80  # bytes a pixel: of what is looked at together, and of the frame
+_MIRRORED = 32  # px, a multiple of 16 too
+_LOOKED, _HELD = 420, 100  # bytes a pixel: of what is looked at together, and of the frame
 
 
 def prediction_memory(shot: Shot) -> float:
@@ -68,19 +70,26 @@ def predict(network: nn.Module, seen: torch.Tensor) -> np.ndarray:
 
 def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:
     """What a network finds in one picture C x H x W, a band of rows after the other where there are many: a plate of
-    8K would take over ten gigabytes at once."""
-    height = seen.shape[1]
-    if height <= _BAND + _MARGIN:
-        return network(seen[None])[0]
+    8K would take over ten gigabytes at once.
+
+    The picture is mirrored at its edges, as it is in the views that the network learned from: it takes the zeros beyond
+    them for more of an object that comes near.
+    """
+    height, width = seen.shape[1:]
+    around = min(_MIRRORED, height - 1, width - 1)
+    seen = F.pad(seen[None], (around,) * 4, mode="reflect")
+    rows = _BAND if height > _BAND + _MARGIN else height
     parts = []
-    for top in range(0, height, _BAND):
-        first, last = max(0, top - _MARGIN), min(height, top + _BAND + _MARGIN)
-        parts.append(network(seen[None, :, first:last])[0, :, top - first : min(height, top + _BAND) - first])
+    for top in range(0, height, rows):
+        bottom = min(height, top + rows)
+        first, last = max(0, top + around - _MARGIN), min(height + 2 * around, bottom + around + _MARGIN)
+        found = network(seen[:, :, first:last])[0]
+        parts.append(found[:, top + around - first : bottom + around - first, around : around + width])
     return torch.cat(parts, 1)
 
 
 def _found(learned: Learned, scene: Scene, index: int) -> tuple[np.ndarray, np.ndarray]:
-    """Mattes of a frame, and how far they can be doubted, objects x H x W both: by how much the last part of the
+    """Mattes of a frame, and how far they can be doubted, objects x H x W both: by how much the end of the
     training still changed them. Where two that learned the same disagree, one is wrong (a committee, Seung et al. 1992;
     out of one training, Huang et al. 2017)."""
     seen = scene.whole(index)

@@ -63,7 +63,7 @@ def solve(job: MatteJob, store: Store) -> Generator[Progress, None, Result]:
     frames = frames_to_write(job, shot)
     weights = checkpoint(store.root.parent / "models") if job.model == "rvm" else None
     through = passes(shot, job.downsample, job.both_directions) if weights else None
-    student = tuned(weights, through.ratio) if weights and through else small(len({key.name for key in job.keyframes}))
+    student = tuned(weights, through.ratio) if weights and through else small()
     _require_memory(job, shot, student, through)
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))

@@ -21,17 +21,18 @@ _SMALL, _REFINED, _CODED = 2100, 300, 8300
 @dataclass(frozen=True)
 class Student:
     """key: what it is and starts from. make: a fresh one for some objects; it takes views N x 6 x S x S to mattes N x
-    objects x S x S. steps: of a training, when none are asked for. rate: of learning, by the optimiser. held: whether
-    the normalisation keeps the statistics it has. scale: how much larger than usual its views are. memory: bytes it
-    takes for a pixel of view."""
+    objects x S x S. steps: of a training, when none are asked for. rate: of learning, by the optimiser. side: S, of a
+    view. views: N, at a time. memory: bytes it takes for a pixel of view. held: whether the normalisation keeps the
+    statistics it has."""
 
     key: str
     make: Callable[[int], nn.Module]
     steps: int
     rate: float
+    side: int
+    views: int
     memory: float
     held: bool = False
-    scale: float = 1.0
     optimiser: type[torch.optim.Adam] = torch.optim.Adam
 
     def network(self, objects: int, seed: int) -> nn.Module:
@@ -54,19 +55,24 @@ def _small(objects: int) -> nn.Module:
     return network
 
 
-def small(objects: int) -> Student:
-    """The network of our own. One object is learned by Muon; several by Adam, which is slower but takes a part of one
-    that no keyframe shows less readily for another."""
-    if objects == 1:
-        return Student("small", _small, steps=600, rate=5e-3, memory=_SMALL, optimiser=Muon)
-    return Student("small", _small, steps=600, rate=3e-3, memory=_SMALL)
+def small() -> Student:
+    """The network of our own."""
+    return Student("small", _small, 900, 5e-3, side=128, views=9, memory=_SMALL, optimiser=Muon)
 
 
 def tuned(weights: Loaded, ratio: float) -> Student:
     """The user's weights of Robust Video Matting, to be tuned to a shot. ratio: at which its encoder will see it."""
     network = cast(RobustVideoMatting, weights.network)
-    memory = _REFINED + _CODED * ratio**2
-    return Student(weights.sha256, lambda objects: Shown(deepcopy(network), ratio), 300, 1e-4, memory, True, 1 / ratio)
+    return Student(
+        weights.sha256,
+        lambda objects: Shown(deepcopy(network), ratio),
+        300,
+        1e-4,
+        side=round(192 / ratio),
+        views=4,
+        memory=_REFINED + _CODED * ratio**2,
+        held=True,
+    )
 
 
 class Shown(nn.Module):

@@ -12,7 +12,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.lineage import Lineage
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.student import Student
-from penumbra_engine.solvers.matte.views import Batch, Views, batch_pixels
+from penumbra_engine.solvers.matte.views import Batch, Views, view_side
 from penumbra_engine.solvers.matte.watch import Watch
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.training.loop import Schedule, train
@@ -22,6 +22,7 @@ _WARM = 0.5  # of the steps, when an earlier network of the shot is there to sta
 _SKETCHED = 0.25  # of the steps, before the background is looked for again
 _SETTLED = 0.3  # of the steps, with the statistics of the normalisation held still, as they are when it mattes
 _SLOWER = 1 / 3  # of the rate, then
+_MIDWAY = 1 / 3  # of those steps: where a network is kept that the last one should agree with
 _LOSS = weighted({"alpha": 1.0, "edge": 0.5, "laplacian": 0.5, "gradient": 2.0})
 
 #: Is shown the network in evaluation mode, and told how many steps of the stage it has learned.
@@ -45,8 +46,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class Learned:
-    """network: in evaluation mode. earlier: as it was before the last part of its training, with which it should agree;
-    of a sketch the same. key: of the training. loss: at the end. steps: how many it took."""
+    """network: in evaluation mode. earlier: as it was some way through the last part of its training, with which it
+    should agree; of a sketch the same. key: of the training. loss: at the end. steps: how many it took."""
 
     network: nn.Module
     earlier: nn.Module
@@ -57,7 +58,7 @@ class Learned:
 
 def training_memory(shot: Shot, student: Student) -> float:
     """Bytes that a step of the training takes at most."""
-    return student.memory * batch_pixels(shot, student.scale)
+    return student.memory * student.views * view_side(shot, student.side) ** 2
 
 
 def plan_training(scene: Scene, student: Student, steps: int, seed: int, cold: bool, store: Store) -> Plan:
@@ -109,8 +110,8 @@ def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, sto
                     loss = yield from part.run(plan.student.schedule(plan.main, plan.seed + 1))
                     _keep(network, first, {"loss": loss, "steps": part.done})
                 _take(network, first, "network")
-            _save(network, entry, "earlier")
-            part = _Part(network, plan, scene, entry, preview, (plan.main, total), held=True)
+            midway = max(1, round(_MIDWAY * plan.settle))
+            part = _Part(network, plan, scene, entry, preview, (plan.main, total), held=True, earlier_at=midway)
             loss = yield from part.run(plan.student.schedule(plan.settle, plan.seed + 2, _SLOWER))
             _take(network, entry, "best")
             steps = plan.sketch + first.meta["steps"] + part.done
@@ -125,7 +126,7 @@ def learn_matte(scene: Scene, plan: Plan, sketch: Learned, preview: Preview, sto
 class _Part:
     """One part of the training. span: steps of the stage before it, and of the whole stage. held: with the statistics
     of the normalisation as they are; so are all parts that start from a parent. stops: where nothing more is gained.
-    done: steps so far."""
+    earlier_at: after how many steps its weights are kept as "earlier", too. done: steps so far."""
 
     def __init__(
         self,
@@ -137,12 +138,14 @@ class _Part:
         span: tuple[int, int],
         held: bool = False,
         stops: bool = False,
+        earlier_at: int = 0,
     ) -> None:
         self.network, self.entry, self.preview, self.span, self.stops = network, entry, preview, span, stops
+        self.earlier_at = earlier_at
         # An earlier network has settled on the statistics that it has: by others it mattes worse at once, and the few
         # steps after a keyframe was added don't mend that.
         self.learning = not (held or plan.parent or plan.student.held)
-        self.views, self.done = Views(scene, plan.student.scale), 0
+        self.views, self.done = Views(scene, plan.student.side, plan.student.views), 0
         self.watch = Watch(self.views, _loss, entry)
 
     def run(self, schedule: Schedule) -> Steps[float]:
@@ -156,6 +159,8 @@ class _Part:
                 except StopIteration:
                     self.done = schedule.steps
                     break
+                if self.done == self.earlier_at:
+                    _save(self.network, self.entry, "earlier")
                 self._show()
                 yield self.span[0] + self.done, self.span[1]
         finally:

@@ -12,14 +12,13 @@ from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.training.composites import Subject, heaped, put_over, random_view, resampled, streak
 from penumbra_engine.training.procedural import shadow
 
-_SIDE = 192  # px of a view
-_BATCH = 4
 _COMPOSED = 0.5  # of the views
 _ANYWHERE = 0.4  # of the views of keyed frames; the rest look at an object
 _EXPOSURE = 0.3  # stops
 _BLURRED, _BLUR = 0.2, 0.7  # of the views; px
 _SHIFT = 0.25  # of the frame, by which a subject is moved
 _STREAKED, _STREAK = 0.3, 9  # of the subjects; px at most
+_LIFTED, _AWAY = 0.3, 0.25  # of the subjects, whose shadow isn't where they stood; of a view, by which it is away
 _CROSSED, _APART = 0.6, 0.3  # of the composites, where there are several objects; of a view, between them at most
 _SHADED = 0.5  # of the composites whose subjects left their shadows behind
 
@@ -33,28 +32,23 @@ class Batch:
     known: Tensor
 
 
-def view_side(shot: Shot, scale: float) -> int:
-    """The side of a view in pixels. scale: how much larger than usual it is."""
-    return min(round(_SIDE * scale), shot.height, shot.width)
-
-
-def batch_pixels(shot: Shot, scale: float) -> int:
-    """How many pixels a batch of views has."""
-    return _BATCH * view_side(shot, scale) ** 2
+def view_side(shot: Shot, side: int) -> int:
+    """The side of a view in pixels: as asked for, or all that there is."""
+    return min(side, shot.height, shot.width)
 
 
 class Views:
-    """Views of a scene at random. scale: how much larger than usual they are."""
+    """Views of a scene at random. side: of each, in pixels. count: of a batch."""
 
-    def __init__(self, scene: Scene, scale: float = 1.0) -> None:
-        self.scene, self.shot, self.side = scene, scene.shot, view_side(scene.shot, scale)
+    def __init__(self, scene: Scene, side: int, count: int) -> None:
+        self.scene, self.shot, self.side, self.count = scene, scene.shot, view_side(scene.shot, side), count
         known = {index: np.nan_to_num(scene.frames[index].mattes).max(2) for index in scene.keyed}
         self._places = {index: _places_of(mattes) for index, mattes in known.items()}
         self._own = {key: _places_of(subject.alpha) for key, subject in scene.subjects.items()}
 
     def batch(self, random: np.random.Generator) -> Batch:
         """Some views."""
-        views = [self._view(random) for _ in range(_BATCH)]
+        views = [self._view(random) for _ in range(self.count)]
         inputs, mattes = (torch.stack(part) for part in zip(*views, strict=True))
         return Batch(inputs, torch.nan_to_num(mattes), ~mattes[..., 0, 0].isnan())
 
@@ -108,7 +102,8 @@ class Views:
         x, y = _one_of(self._own[k, index], random)
         apart = (0.0, 0.0) if of is None else random.uniform(-_APART, _APART, 2) * self.side
         view = random_view((x + apart[0], y + apart[1]), self.side, random)
-        moved = self.scene.subjects[k, index].moved(view, (self.side, self.side))
+        away = (_AWAY if random.random() < _LIFTED else 0) * self.side * random.uniform(-1, 1, 2)
+        moved = self.scene.subjects[k, index].moved(view, (self.side, self.side), (away[0], away[1]))
         if random.random() < _STREAKED:
             moved = moved.streaked(streak(int(random.integers(2, _STREAK + 1)), random.uniform(0, np.pi)))
         return k, moved, (x, y)
