@@ -100,18 +100,20 @@ def _apart(count: int, offset: int) -> list[tuple[int, int]]:
 def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
     """Every frame against the reference, given up when one moved: then the camera isn't static."""
     pairs = []
-    sure = False
+    sure, part_at_rest = False, None
     # The ends first: a camera that moves at all has moved most there.
     for done, index in enumerate(sorted(range(len(frames)), key=lambda t: -abs(t - reference))):
         if index == reference:
             continue
         apart, blocks = displacement(frames[index].luminance, frames[reference].luminance)
         apart /= frames[index].scale
-        if not sure and apart >= _STATIC and (apart >= _MOVED or not _stands(frames, index, reference)):
-            others = (frame.luminance for t, frame in enumerate(frames) if t != reference)
-            within = _STATIC * frames[reference].scale
-            sure = at_rest(others, frames[reference].luminance, within) >= _RESTS
-            if not sure:
+        if not sure and apart >= _STATIC:
+            if part_at_rest is None:
+                others = (frame.luminance for t, frame in enumerate(frames) if t != reference)
+                within = _STATIC * frames[reference].scale
+                part_at_rest = at_rest(others, frames[reference].luminance, within)
+                sure = part_at_rest >= _RESTS
+            if not sure and (apart >= _MOVED or not _stands(frames, index, reference)):
                 break
         pairs.append(Pair(index, reference, np.eye(3), blocks, 0.0, 0.0))
         yield len(frames) + done, total
