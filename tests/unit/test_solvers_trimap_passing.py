@@ -33,11 +33,15 @@ def shot(alpha: float = 0.5) -> tuple[Any, Any, Motion, np.ndarray]:
     return plates, behind, Motion("m", flow), away  # type: ignore[arg-type]
 
 
+def trimap(away: np.ndarray) -> np.ndarray:
+    return np.where(away < 10, 1, np.where(away < 15, 0.5, 0)).astype(np.float32)
+
+
 def test_it_is_seen_how_much_a_moving_rim_lets_through() -> None:
     for alpha in (0.25, 0.75):
         plates, behind, motion, away = shot(alpha)
         told = passing(
-            plates, behind, motion, 1, away < 10, torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
+            plates, behind, motion, 1, trimap(away), torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
         )
         levels = torch.linspace(0, 1, 9)
         rim = torch.from_numpy((away > 10.5) & (away < 13.5))
@@ -49,5 +53,5 @@ def test_it_is_seen_how_much_a_moving_rim_lets_through() -> None:
 def test_nothing_is_told_where_motion_is_not_known() -> None:
     plates, behind, motion, away = shot()
     light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
-    assert passing(plates, behind, Motion("m", 0 * motion.flow), 1, away < 10, light, noise).abs().max() == 0  # type: ignore[operator]
-    assert passing(plates, behind, motion, 1, np.zeros_like(away, bool), light, noise).abs().max() == 0
+    assert passing(plates, behind, Motion("m", 0 * motion.flow), 1, trimap(away), light, noise).abs().max() == 0  # type: ignore[operator]
+    assert passing(plates, behind, motion, 1, np.minimum(trimap(away), 0.5), light, noise).abs().max() == 0

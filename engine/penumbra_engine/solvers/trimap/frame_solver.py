@@ -59,7 +59,7 @@ def frame_solver(
     over = {"background": behind[None], "variance": variance[None, None], "shadows": shadows}
 
     def solve(*, trimap: Tensor, **more: Any) -> Solution:
-        told = passing(plates, background, motion, index, trimap[0, 0].numpy() == 1, light, variance)
+        told = passing(plates, background, motion, index, trimap[0, 0].numpy(), light, variance)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
     return solve

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.matting.triangulation import triangulation
@@ -21,22 +22,28 @@ _TRUSTED = 0.5  # of the motion
 
 
 def passing(
-    plates: Plates, background: Background, motion: Motion, index: int, surely: np.ndarray, light: Tensor, noise: Tensor
+    plates: Plates, background: Background, motion: Motion, index: int, trimap: np.ndarray, light: Tensor, noise: Tensor
 ) -> Tensor:
     """What the frames beside one tell of an object's alpha, 4 x H x W as of `triangulation`.
 
-    surely: H x W bool, where the object surely is. light: 3 x H x W, what is left of the background's light, as the
-    object's shadows go along with it. noise: H x W, variance of picture less background.
+    trimap: H x W, of the object. light: 3 x H x W, what is left of the background's light, as the object's shadows go
+    along with it. noise: H x W, variance of picture less background.
     """
-    picture, behind = torch.from_numpy(plates.plate[index]), background.read(index)
+    told = torch.zeros(4, *trimap.shape)
+    if not (trimap == 1).any():
+        return told
+    rows, columns = box_of(torch.from_numpy(trimap > 0), _NEAR)  # what lies beyond would only be thrown away
+    picture, behind = torch.from_numpy(plates.plate[index])[:, rows, columns], background.read(index)
     assert behind is not None
+    light, noise = light[:, rows, columns], noise[rows, columns]
+    surely = trimap[rows, columns] == 1
     there = torch.from_numpy(surely).to(picture)
     share = box(there[None, None], _NEAR)[0, 0]
-    height, width = surely.shape
-    here = np.mgrid[0:height, 0:width][::-1]
+    height, width = trimap.shape
+    here = np.mgrid[rows, columns][::-1].astype(np.float32)
 
     def others() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for frame, at in _beside(motion, index, surely):
+        for frame, at in _beside(motion, index, surely, here):
             full = background.read(frame)
             assert full is not None
             beside = torch.from_numpy(_moved(plates.plate[frame], at))
@@ -48,15 +55,16 @@ def passing(
             variance = torch.where(inside, (2 * noise + changed) * (1 + far), torch.inf)
             yield beside, torch.from_numpy(_moved(full.numpy(), at)) * light, variance
 
-    return triangulation(picture, behind * light, others())
+    told[:, rows, columns] = triangulation(picture, behind[:, rows, columns] * light, others())
+    return told
 
 
-def _beside(motion: Motion, index: int, surely: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames beside one, as far as motion can be followed, and where each pixel of an object is there: 2 x H x W, x
-    and y. Along its edge motion is measured badly, so it goes on there as it is inside."""
-    height, width = surely.shape
+def _beside(motion: Motion, index: int, surely: np.ndarray, here: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """The frames beside one, as far as motion can be followed, and where each pixel of an object is there: 2 x h x w, x
+    and y, as `here` says it of the frame itself. surely: h x w bool, where the object surely is. Along its edge motion
+    is measured badly, so it goes on there as it is inside."""
     for step in (1, -1):
-        at = np.mgrid[0:height, 0:width][::-1].astype(np.float32)
+        at = here
         for frame in range(index, index + _FRAMES * step, step):
             dx, dy, trusted = _moved(motion.flow[frame][:3] if step == 1 else motion.flow[frame][3:], at)
             followed = surely & (trusted > _TRUSTED)
@@ -67,8 +75,8 @@ def _beside(motion: Motion, index: int, surely: np.ndarray) -> Iterator[tuple[in
 
 
 def _moved(planes: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Planes, C x H x W, as seen from where `at` (2 x H x W) points into them."""
-    x, y = at.astype(np.float32)
+    """Planes, C x H x W, as seen from where `at` (2 x h x w) points into them; C x h x w."""
+    x, y = at
     moved = [
         cv2.remap(np.ascontiguousarray(plane), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         for plane in planes
