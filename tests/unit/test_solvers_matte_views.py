@@ -33,7 +33,7 @@ class Shot:
 class Wall:
     """A background that is known: grey, without grain."""
 
-    noise, why_not, key = Noise(0.0, 0.0), "", "wall"
+    noise, why_not, key, parallax = Noise(0.0, 0.0), "", "wall", False
 
     @staticmethod
     def read(index: int) -> torch.Tensor:
@@ -92,3 +92,30 @@ def test_subjects_cross_and_the_front_one_takes_from_the_matte_behind(
         red, blue = inputs[:, 0] > 0.7, inputs[:, 2] > 0.7
         assert bool((red | ~(mattes[:, 0] > 0.999)).all()) and bool((blue | ~(mattes[:, 1] > 0.999)).all())
     assert both > 6
+
+
+class Stripes(Wall):
+    """Dark and bright by turns."""
+
+    def __init__(self, parallax: bool) -> None:
+        self.parallax = parallax
+
+    @staticmethod
+    def read(index: int) -> torch.Tensor:
+        stripes = 0.2 + 0.2 * (torch.arange(WIDTH) // 6 % 2)
+        return stripes.expand(3, HEIGHT, WIDTH).contiguous()
+
+
+@pytest.mark.parametrize("parallax", [False, True])
+def test_a_background_put_together_by_depth_lies_astray_in_some_composites(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, parallax: bool
+) -> None:
+    monkeypatch.setattr(module, "_COMPOSED", 1.0)
+    for name in ("_SHADED", "_STREAKED", "_BLURRED", "_EXPOSURE"):
+        monkeypatch.setattr(module, name, 0.0)
+    background: Any = Stripes(parallax)
+    scene.background = background
+    batch = Views(scene, 48, 12).batch(np.random.default_rng(0))
+    free = (batch.mattes.sum(1) < 1e-4).unsqueeze(1)
+    astray = (batch.inputs[:, 3:].abs() * free).amax((1, 2, 3)) > 0.02
+    assert bool(astray.any()) == parallax and not bool(astray.all())

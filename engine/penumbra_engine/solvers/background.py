@@ -28,12 +28,14 @@ _TRUSTED = 0.02  # less trust than that says nothing where no other side speaks
 
 @dataclass(frozen=True)
 class Background:
-    """key: of the stage it comes from. why_not: what stood in the way, "" where there is a background."""
+    """key: of the stage it comes from. why_not: what stood in the way, "" where there is a background. parallax:
+    whether it was put together by depth, so that its edges may lie some pixels astray."""
 
     key: str
     noise: Noise
     why_not: str
     _canvas: Canvas | None
+    parallax: bool = False
 
     @property
     def still(self) -> bool:
@@ -79,7 +81,7 @@ def background_behind(shot: Shot, plates: Plates, masks: Masks, store: Store) ->
         canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store, geometry))
     except UnsolvableError as error:
         return Background("", _STILL, str(error), None)
-    return Background(canvas.key, canvas.noise, "", canvas)
+    return Background(canvas.key, canvas.noise, "", canvas, geometry.cameras is not None)
 
 
 def _carried_masks(shot: Shot, keyframes: Keyframes, motion: Motion, store: Store) -> Steps[Masks]:

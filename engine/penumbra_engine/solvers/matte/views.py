@@ -19,6 +19,7 @@ _BLURRED, _BLUR = 0.2, 0.7  # of the views; px
 _SHIFT = 0.25  # of the frame, by which a subject is moved
 _STREAKED, _STREAK = 0.3, 9  # of the subjects; px at most
 _LIFTED, _AWAY = 0.3, 0.25  # of the subjects, whose shadow isn't where they stood; of a view, by which it is away
+_ASTRAY, _BY = 0.5, 2.0  # of the composites before a background put together by depth; px at most
 _CROSSED, _APART = 0.6, 0.3  # of the composites, where there are several objects; of a view, between them at most
 _SHADED = 0.5  # of the composites whose subjects left their shadows behind
 
@@ -92,6 +93,9 @@ class Views:
         picture = put_over(heap, clean, scene.background.noise, random)
         if several and random.random() < _SHADED:
             picture = picture * shadow(self.side, random)[..., None]
+        if scene.background.parallax and random.random() < _ASTRAY:  # else all that differs from it were the object
+            by = random.uniform(-_BY, _BY, (2, 1))
+            clean = resampled(clean, np.hstack([np.eye(2), by]), size)
         return picture, clean, mattes
 
     def _subject(self, random: np.random.Generator, of: int | None) -> tuple[int, Subject, tuple[float, float]]:
