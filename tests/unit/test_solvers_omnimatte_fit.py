@@ -108,4 +108,5 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(tmp_path: Path, monkeypatch:
     rest = list(fitted("shot", effects, Store(tmp_path / "interrupted")))
     assert rest[0] == (11, 24)
     after = owners("shot", effects, Store(tmp_path / "interrupted"))
-    assert torch.equal(after.shares(0, HEIGHT, WIDTH), whole.shares(0, HEIGHT, WIDTH))
+    # Not to the last bit: two whole fits are not the same to it either, products depend on where matrices lie.
+    assert torch.allclose(after.shares(0, HEIGHT, WIDTH), whole.shares(0, HEIGHT, WIDTH), atol=1e-5)

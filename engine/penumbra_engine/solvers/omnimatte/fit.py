@@ -25,6 +25,7 @@ from penumbra_engine.training.muon import Muon
 
 _STEPS = {"standard": 300, "final": 1200}
 _WARM = 0.15  # of the steps, when an earlier fit of the shot is there to start from
+_GENTLY = 0.5  # times the rate, from there: at all of it much is forgotten first
 _FEW = 0.25  # of the frames: while no more are other than the network was trained on, it is taken as it is
 _ALIKE = 1.5  # times what frames were left with: an earlier fit that explains them no better is of other effects
 _BATCH = 4
@@ -106,27 +107,29 @@ def _network(
 
 
 def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, seed: int) -> Steps[dict[str, Any]]:
-    """Train the scene's network, or take that of an earlier fit. None of that where it explains the effects worse than
-    its own: from there the short training of a warm start does not get as far as a cold one. What the entry's meta says
-    of it: network is the key of the fit that trained it, "" for this one; trained, the effects of its frames then;
-    losses, what each of them was left with."""
-    start = None
+    """Train the scene's network, or take that of an earlier fit where it explains the effects of new frames about as
+    well as its own, or go on from there for a while. Where that gets nowhere near, these are other effects, and it is
+    trained from nothing. What the entry's meta says of it: network is the key of the fit that trained it, "" for this
+    one; trained, the effects of its frames then; losses, what each of them was left with."""
+    steps = _STEPS[quality]
+    parent = ""
+    loss: float | None = None
     if earlier:
-        start = earlier.load("network")
+        start, meta = earlier.load("network"), earlier.meta
+        left = np.maximum(meta["losses"], np.mean(meta["losses"]))
+
+        def explains(frames: list[int]) -> bool:
+            return sum(scene.losses(frames)) <= _ALIKE * left[frames].sum()
+
         scene.load(start)
-        meta = earlier.meta
         new = [t for t, (then, now) in enumerate(zip(meta["trained"], scene.contents, strict=True)) if then != now]
-        few = len(new) <= _FEW * scene.count
-        judged = new if few else list(range(scene.count))
-        left = np.maximum(meta["losses"], np.mean(meta["losses"]))[judged]
-        if sum(scene.losses(judged)) > _ALIKE * left.sum():
-            start = None
-        elif few:
+        if len(new) <= _FEW * scene.count and explains(new):
             entry.save("network", **start)
             return {**meta, "parent": earlier.key, "network": meta["network"] or earlier.key}
-    steps = round(_STEPS[quality] * (_WARM if start else 1))
-    loss = yield from _train(scene, entry, start, steps, seed)
-    parent = earlier.key if earlier and start else ""
+        loss = yield from _train(scene, entry, start, round(_WARM * steps), seed)
+        parent = earlier.key if explains(list(range(scene.count))) else ""
+    if not parent:
+        loss = yield from _train(scene, entry, None, steps, seed)
     losses = scene.losses(range(scene.count))
     return {"parent": parent, "loss": loss, "network": "", "trained": scene.contents, "losses": losses}
 
@@ -219,25 +222,27 @@ def _untrained() -> OwnershipNet:
 
 
 def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, steps: int, seed: int) -> Steps[float]:
-    """Optimise the scene's network; resumes at its last checkpoint, and gives what an uninterrupted run would."""
+    """Optimise the scene's network, from that of an earlier fit or from nothing; the latter resumes at its last
+    checkpoint, and gives what an uninterrupted run would."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         scene.network = _untrained()
     if start:
         scene.load(start)
-    optimiser = Muon(scene.network.parameters(), _LEARNING_RATE)
-    first = _resume(scene, optimiser, entry)
+    rate = _LEARNING_RATE * (_GENTLY if start else 1)
+    optimiser = Muon(scene.network.parameters(), rate)
+    first = 0 if start else _resume(scene, optimiser, entry)
     loss = torch.tensor(0.0)
     for step in range(first, steps):
         for group in optimiser.param_groups:
-            group["lr"] = _LEARNING_RATE * (1 - step / steps)
+            group["lr"] = rate * (1 - step / steps)
         order = torch.Generator().manual_seed(seed * 1_000_003 + step)
         frames = torch.randint(scene.count, (min(_BATCH, scene.count),), generator=order)
         loss = scene.loss(frames)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        if (step + 1) % _CHECKPOINT == 0 and step + 1 < steps:
+        if not start and (step + 1) % _CHECKPOINT == 0 and step + 1 < steps:
             _checkpoint(scene, optimiser, entry, step + 1)
         yield step + 1, steps
     entry.save("network", **{name: value.numpy() for name, value in scene.network.state_dict().items()})
