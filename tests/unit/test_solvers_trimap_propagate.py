@@ -11,7 +11,7 @@ from penumbra_engine.solvers.background import _carried_masks
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.trimap.alpha import _at_most_whole
-from penumbra_engine.solvers.trimap.propagate import _fused, _trimap, propagate
+from penumbra_engine.solvers.trimap.propagate import _fused, _trimap, _whole, propagate
 from penumbra_engine.solvers.trimap.regions import depth
 from penumbra_engine.solvers.trimap.tracking import track
 from stages import finished
@@ -207,3 +207,19 @@ def test_objects_hide_no_more_than_all_of_what_is_behind() -> None:
     unknown = np.array([[[False], [True], [True]], [[True], [True], [True]]])
     found = _at_most_whole(alpha, unknown)[..., 0]
     assert np.allclose(found, [[1, 0.5, 0.2], [0, 0.5, 0.3]])
+
+
+def test_what_hangs_on_no_foreground_and_rather_is_another_object_is_left_to_it() -> None:
+    drawn, other = np.zeros((20, 60), np.float32), np.full((20, 60), -0.5, np.float32)
+    drawn[5:15, 5:15], drawn[7:13, 7:13] = 0.5, 1
+    drawn[5:15, 25:30] = drawn[5:15, 45:50] = 0.5  # the other's edge, and a part of its own beyond it
+    other[:, 20:35] = 0.5
+    found = _whole(drawn, other)
+    assert (found[:, 20:35] == 0).all() and (found[:, :20] == drawn[:, :20]).all()
+    assert (found[:, 35:] == drawn[:, 35:]).all()
+
+
+def test_an_object_without_any_foreground_keeps_all_that_may_be_it() -> None:
+    drawn = np.zeros((20, 60), np.float32)
+    drawn[5:15, 25:30] = 0.5
+    assert np.array_equal(_whole(drawn, np.ones_like(drawn)), drawn)

@@ -143,7 +143,21 @@ def _fused(
         inner, outer = (near * weight + inner * trust**2) / total, (far * weight + outer * trust**2) / total
         trust = np.ones_like(trust)
     inner, outer = np.where(trust > _TRUSTED, inner, 0), np.where(trust > _TRUSTED, outer, 1)
-    return [_trimap(*planes) for planes in zip(inner, outer, strict=True)]
+    found = [_trimap(*planes) for planes in zip(inner, outer, strict=True)]
+    if len(found) == 1:
+        return found
+    likelier = [np.delete(outer, k, 0).max(0) - outer[k] for k in range(len(outer))]
+    return [(_whole(trimap, other), sure) for (trimap, sure), other in zip(found, likelier, strict=True)]
+
+
+def _whole(trimap: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """An object's trimap without what hangs on no foreground of it and is rather another's: the other's edge, which
+    looks as little like the background. other: H x W, how much likelier another one is. Without foreground all stays.
+    """
+    labels, parts = cv2.connectedComponents((trimap > 0).astype(np.uint8), connectivity=8)
+    of_other = np.bincount(parts.ravel(), other.ravel(), labels) > 0
+    of_other[np.unique(parts[trimap == 1])] = False
+    return np.where(of_other[parts], 0, trimap).astype(np.float32) if (trimap == 1).any() else trimap
 
 
 def _apart(found: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
