@@ -73,3 +73,34 @@ def test_a_network_is_doubted_by_what_it_was_while_it_settled_not_before(
     earlier = learned.earlier.state_dict()
     same = [all(torch.equal(weights[name], earlier[name]) for name in earlier) for weights in shown]
     assert same == [False] * 2 + [True] + [False] * 3  # two steps, then four that settle
+
+
+def test_the_network_to_agree_with_is_kept_late_rather_than_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed once the state of that step was kept, but not yet the network."""
+    monkeypatch.setattr(module, "Views", BrightViews)
+    monkeypatch.setattr("penumbra_engine.training.loop._CHECKPOINT", 1)
+    store = Store(tmp_path)
+    scene: Any = SimpleNamespace(
+        names=("box",), plates=SimpleNamespace(key="plates"), background=SimpleNamespace(key="background")
+    )
+    plan = Plan(small(), 1, 2, 4, 0, "", store.entry("matte_fit").key, False)
+    sketch = finished(sketch_matte(scene, plan, lambda *seen: None, store))
+
+    class Killed(Exception):
+        pass
+
+    def save(network: nn.Module, entry: Any, name: str) -> None:
+        if name == "earlier":
+            raise Killed
+        kept(network, entry, name)
+
+    kept = module._save
+    monkeypatch.setattr(module, "_save", save)
+    with pytest.raises(Killed):
+        finished(learn_matte(scene, plan, sketch, lambda *seen: None, store))
+    monkeypatch.setattr(module, "_save", kept)
+    learned = finished(learn_matte(scene, plan, sketch, lambda *seen: None, store))
+    weights, earlier = learned.network.state_dict(), learned.earlier.state_dict()
+    assert not all(torch.equal(weights[name], earlier[name]) for name in weights)

@@ -84,6 +84,14 @@ def test_a_warm_start_is_for_the_same_effects(tmp_path: Path, monkeypatch: pytes
     assert (first.parent, again.parent, other.parent) == ("", first.key, "")
 
 
+def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
+    store = Store(tmp_path)
+    for key, effects in (("first", shadows(0.3, 8)), ("other", shadows(0.9, -6))):  # from nothing; after a warm start
+        shares = [done / total for done, total in fitted(key, effects, store)]
+        assert len(shares) > 40 and shares == sorted(shares) and shares[-1] == 1
+
+
 def test_a_network_is_kept_while_few_frames_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
     store, effects = Store(tmp_path), shadows(0.3, 8)
@@ -100,13 +108,14 @@ def test_an_interrupted_fit_goes_on_to_the_same_end(tmp_path: Path, monkeypatch:
     monkeypatch.setattr(fit, "_STEPS", {"standard": 24})
     monkeypatch.setattr(fit, "_CHECKPOINT", 10)
     effects = shadows(0.3, 8)
+    progress = list(fitted("shot", effects, Store(tmp_path / "whole")))
     whole = owners("shot", effects, Store(tmp_path / "whole"))
     interrupted = fitted("shot", effects, Store(tmp_path / "interrupted"))
     for _ in range(15):
         next(interrupted)
     interrupted.close()
     rest = list(fitted("shot", effects, Store(tmp_path / "interrupted")))
-    assert rest[0] == (11, 24)
+    assert rest == progress[10:]
     after = owners("shot", effects, Store(tmp_path / "interrupted"))
     # Not to the last bit: two whole fits are not the same to it either, products depend on where matrices lie.
     assert torch.allclose(after.shares(0, HEIGHT, WIDTH), whole.shares(0, HEIGHT, WIDTH), atol=1e-5)

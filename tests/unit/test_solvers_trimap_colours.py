@@ -11,9 +11,9 @@ HEIGHT, WIDTH = 20, 40
 RED, BLUE, GREEN = np.array([0.8, 0.1, 0.1]), np.array([0.1, 0.1, 0.8]), np.array([0.1, 0.6, 0.1])
 
 
-def colours(names: tuple[str, ...]) -> Colours:
-    """A red and a blue box on the first frame, each the left half of the picture's other half; on the second they have
-    changed places."""
+def colours(names: tuple[str, ...], sure: float = 1) -> Colours:
+    """A red box to the left and a blue one to the right on the first frame, on the second they have changed places.
+    sure: what a keyframe is within the blue one."""
     first = np.empty((3, HEIGHT, WIDTH), np.float32)
     first[:] = GREEN[:, None, None]
     second, boxes = first.copy(), {"red": (slice(5, 15), slice(5, 15)), "blue": (slice(5, 15), slice(25, 35))}
@@ -22,7 +22,7 @@ def colours(names: tuple[str, ...]) -> Colours:
 
     def matte(name: str, index: int) -> np.ndarray:
         drawn = np.zeros((HEIGHT, WIDTH), np.float32)
-        drawn[boxes[name]] = 1
+        drawn[boxes[name]] = 1 if name == "red" else sure
         return drawn
 
     keyframes: Any = SimpleNamespace(names=names, of=tuple((name, 0) for name in names), matte=matte)
@@ -40,3 +40,9 @@ def test_a_colour_is_of_the_object_that_has_it_wherever_it_is_and_nobody_s_is_of
 
 def test_a_single_object_has_all_colours() -> None:
     assert np.abs(colours(("red",)).shares(1) - 1).max() < 1e-6
+
+
+def test_an_object_that_no_keyframe_is_sure_of_has_any_colour() -> None:
+    red, smoke = colours(("red", "blue"), sure=0.5).shares(1)
+    assert red[6:14, 26:34].min() > 1.9 and np.abs(red[6:14, 6:14] - 1).max() < 0.02
+    assert np.abs(smoke[6:14, 6:14] - 1).max() < 0.02

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 
 from penumbra_engine.matting.triangulation import by_triangulation
@@ -55,3 +56,21 @@ def test_nothing_is_told_where_motion_is_not_known() -> None:
     light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
     assert passing(plates, behind, Motion("m", 0 * motion.flow), 1, trimap(away), light, noise).abs().max() == 0  # type: ignore[operator]
     assert passing(plates, behind, motion, 1, np.minimum(trimap(away), 0.5), light, noise).abs().max() == 0
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 1), (17, 23)])
+def test_what_reaches_the_border_or_leaves_the_picture_is_told_in_numbers(height: int, width: int) -> None:
+    random = np.random.default_rng(0)
+    drawn = np.ones((height, width), np.float32)
+    drawn[-1, -1] = 0.5 if drawn.size > 1 else 1
+    wall = random.uniform(0, 50, (3, height, width)).astype(np.float32)
+    plates: Any = SimpleNamespace(plate=random.uniform(0, 50, (3, 3, height, width)).astype(np.float32))
+    behind: Any = SimpleNamespace(read=lambda index: torch.from_numpy(wall))
+    flow = random.normal(0, 30, (3, 6, height, width)).astype(np.float32)
+    flow[:, 2::3], flow[-1, :3], flow[0, 3:] = 1, 0, 0
+    light, noise = torch.ones(3, height, width), torch.full((height, width), 1e-4)
+    for count, index in ((1, 0), (3, 0), (3, 1), (3, 2)):  # one frame alone, the first, one between, the last
+        motion = Motion("m", flow[:count] if count > 1 else 0 * flow[:1])  # type: ignore[arg-type]
+        told = passing(plates, behind, motion, index, drawn, light, noise)
+        assert told.shape == (4, height, width) and bool(told.isfinite().all())
+        assert count > 1 or not told.any()

@@ -211,12 +211,14 @@ def _check(job: MatteJob) -> None:
 def _require_memory(job: MatteJob, shot: Shot, student: Student, through: Passes | None) -> None:
     """Refuse, before time is spent on it, a plate that is too large for this machine. Raises EngineError."""
     finding = stream_memory(shot, through) if through else prediction_memory(shot)
-    what, advice = "to matte", "give a smaller plate"
+    what, less = "to matte", ["a smaller plate"]
     if job.keyframes:
         finding = scene_memory(shot) + max(finding, training_memory(shot, student))
-        what, advice = f"to learn from {len(shot.keyframes)} keyframes of", f"give fewer keyframes, {advice[5:]}"
-    advice += " or a smaller --downsample" if job.downsample else ""
-    require(finding, f"{what} {shot.width} x {shot.height} pixels", f"{advice}, or close other programs")
+        what, less = f"to learn from {len(shot.keyframes)} keyframes of", ["fewer keyframes", *less]
+    if job.downsample:
+        less.append("a smaller --downsample")
+    advice = f"give {' or '.join(less)}, or close other programs"
+    require(finding, f"{what} {shot.width} x {shot.height} pixels", advice)
 
 
 def _wrong(matte: np.ndarray) -> str:

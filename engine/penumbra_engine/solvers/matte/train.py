@@ -159,7 +159,8 @@ class _Part:
                 except StopIteration:
                     self.done = schedule.steps
                     break
-                if self.done == self.earlier_at:
+                # Or later, where it was killed between keeping the state of that step and this.
+                if 0 < self.earlier_at <= self.done and not self.entry.has("earlier"):
                     _save(self.network, self.entry, "earlier")
                 self._show()
                 yield self.span[0] + self.done, self.span[1]

@@ -20,7 +20,7 @@ from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.steps import Steps, code_version, within
 from penumbra_engine.training.muon import Muon
 
 _STEPS = {"standard": 300, "final": 1200}
@@ -32,6 +32,7 @@ _BATCH = 4
 _SIDE = 96  # px of the longer side: effects are smooth, and who owns them smoother still
 _LEARNING_RATE = 5e-3  # of Muon, which from any start gets in these steps where Adam gets in four times as many
 _CHECKPOINT = 50  # steps
+_LEARNED = 0.95  # of the stage's time, about, when there is a network
 _LAYOUT = torch.channels_last  # a step takes a quarter less of a processor's time
 _SHARP = 1.5  # power of expected depths: the little that is expected beside much of another's is mostly blur
 _SPARSE_L1, _SPARSE_L0 = 0.01, 0.005  # the paper's weights of its two alpha terms
@@ -76,13 +77,15 @@ def fit_ownership(
     learned = scene.objects > 1 and quality != "draft"
     key, parent, loss, trained_by = "", "", None, "nearest"
     if learned:
-        key, parent, loss, trained_by = yield from _network(scene, plates, bound, quality, seed, cold, store)
+        network = _network(scene, plates, bound, quality, seed, cold, store)
+        key, parent, loss, trained_by = yield from within((0.0, _LEARNED), network)
     contents = tuple(f"{code_version()} {trained_by} {masks.content(index)}" for index in range(scene.count))
     make = scene.learned_shares if learned else scene.nearest_shares
     shapes = {"shares": (scene.objects, scene.height, scene.width)}
-    entry = yield from frame_by_frame(
+    shares = frame_by_frame(
         store, "shares", plates.key, contents, shapes, lambda index: {"shares": make(index).numpy()}
     )
+    entry = yield from within((_LEARNED if learned else 0.0, 1.0), shares)
     return Ownership(key or entry.key, parent, loss, contents, entry.stack("shares"))
 
 
@@ -126,10 +129,12 @@ def _learn(scene: "_Scene", entry: Entry, earlier: Entry | None, quality: str, s
         if len(new) <= _FEW * scene.count and explains(new):
             entry.save("network", **start)
             return {**meta, "parent": earlier.key, "network": meta["network"] or earlier.key}
-        loss = yield from _train(scene, entry, start, round(_WARM * steps), seed)
+        warm = _train(scene, entry, start, round(_WARM * steps), seed)
+        loss = yield from within((0.0, _WARM), warm)
         parent = earlier.key if explains(list(range(scene.count))) else ""
     if not parent:
-        loss = yield from _train(scene, entry, None, steps, seed)
+        cold = _train(scene, entry, None, steps, seed)
+        loss = yield from (within((_WARM, 1.0), cold) if earlier else cold)
     losses = scene.losses(range(scene.count))
     return {"parent": parent, "loss": loss, "network": "", "trained": scene.contents, "losses": losses}
 

@@ -24,23 +24,25 @@ class Colours:
 
     def __init__(self, shot: Shot, plates: Plates, keyframes: Keyframes) -> None:
         self.shot, self.plates = shot, plates
-        self.common = np.zeros((len(keyframes.names), *(_BINS,) * 3))
+        cube = (_BINS,) * 3
+        counts = np.zeros((len(keyframes.names), *cube))
         for name, index in keyframes.of:
             surely = regions(keyframes.matte(name, index)) == 1
-            np.add.at(self.common[keyframes.names.index(name)], self._bins(index, surely), 1)
-        for k, counted in enumerate(self.common):
-            self.common[k] = gaussian_filter(counted, _BLUR) / max(counted.sum(), 1) + _ANY
+            counted = np.bincount(self._bins(index)[surely], minlength=_BINS**3)
+            counts[keyframes.names.index(name)] += counted.reshape(cube)
+        self.common = np.stack([gaussian_filter(of, _BLUR).ravel() / max(of.sum(), 1) + _ANY for of in counts])
 
     def shares(self, index: int) -> np.ndarray:
         """How much likelier the colours of a frame are on each object than on the mean of all, names x H x W float32; 1
         for a single one."""
-        everywhere = np.ones((self.shot.height, self.shot.width), bool)
-        bins = self._bins(index, everywhere)
-        likely = np.stack([common[bins].reshape(everywhere.shape) for common in self.common])
+        if len(self.common) == 1:
+            return np.ones((1, self.shot.height, self.shot.width), np.float32)
+        likely = self.common[:, self._bins(index)]
         shares = (likely / likely.mean(0)).astype(np.float32)
         return np.stack([cv2.blur(share, (_AROUND, _AROUND)) for share in shares])
 
-    def _bins(self, index: int, where: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The bin of each channel of the pixels of a frame that are `where`, H x W bool."""
-        encoded = self.plates.encoded(self.shot, index)[:, where]
-        return tuple(np.minimum((encoded * _BINS).astype(int), _BINS - 1))
+    def _bins(self, index: int) -> np.ndarray:
+        """The bin of each pixel of a frame, H x W, counted through all three channels."""
+        encoded = self.plates.encoded(self.shot, index)
+        red, green, blue = np.minimum(encoded * _BINS, _BINS - 1).astype(np.uint8)
+        return np.asarray(np.ravel_multi_index((red, green, blue), (_BINS,) * 3))

@@ -118,10 +118,9 @@ def _stacked(pictures: Sequence[np.ndarray]) -> Tensor:
 
 
 class _Example(NamedTuple):
-    """seen: h x w x 7, the network's input. planes: that and the targets, h x w x 7 + 3 names, NaN where a name isn't
-    keyed, four at a time, as OpenCV moves them. objects: N x 2, row and column of what may be of an object."""
+    """planes: the network's input and the targets, h x w x 7 + 3 names, NaN where a name isn't keyed, four at a time,
+    as OpenCV moves them. objects: N x 2, row and column of what may be of an object."""
 
-    seen: np.ndarray
     planes: tuple[np.ndarray, ...]
     objects: np.ndarray
 
@@ -130,7 +129,7 @@ class _Example(NamedTuple):
         """From h x w x 7 and h x w x 3 names."""
         both = np.concatenate([seen, targets], 2)
         planes = tuple(np.ascontiguousarray(both[..., first : first + 4]) for first in range(0, both.shape[2], 4))
-        return cls(seen, planes, np.argwhere(np.nan_to_num(targets).max(2) > 0))
+        return cls(planes, np.argwhere(np.nan_to_num(targets).max(2) > 0))
 
 
 class _Views:
@@ -217,5 +216,5 @@ class _Views:
                 layer.momentum = None  # the plain mean over what follows
         network.train()
         for example in self.keyed:
-            network(_stacked([example.seen]))
+            network(_stacked([np.dstack(example.planes)[..., : CHANNELS + 1]]))
         network.eval()
