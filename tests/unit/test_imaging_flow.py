@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from penumbra_engine.imaging.flow import dense_flow, round_trip_confidence
+from penumbra_engine.imaging.flow import dense_flow, fetched, round_trip_confidence
 
 
 def test_a_shifted_texture_has_one_flow() -> None:
@@ -33,3 +33,11 @@ def test_trust_falls_by_the_distance_missed() -> None:
     backward[1, 4, 4] = 7
     confidence = round_trip_confidence(forward, backward)
     assert confidence[2, 3] == 0.75 and confidence[4, 4] == 0 and confidence.sum() == 48 - 0.25 - 1
+
+
+def test_planes_are_fetched_from_between_pixels_and_beyond_the_edge_as_on_it() -> None:
+    planes = np.arange(24, dtype=np.float32).reshape(3, 4, 2).transpose(2, 0, 1)  # not in one piece
+    x = np.array([[0.5, 2, -7, 99]], np.float32)
+    y = np.array([[0, 1.5, 0, 99]], np.float32)
+    first = np.array([[1, 16, 0, 22]], np.float32)
+    assert np.array_equal(fetched(planes, x, y), np.stack([first, first + 1]))

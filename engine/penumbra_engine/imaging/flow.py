@@ -16,10 +16,12 @@ def round_trip_confidence(forward: np.ndarray, backward: np.ndarray) -> np.ndarr
     confidence, Lu et al. 2021). Flows 2 x H x W, result H x W float32."""
     height, width = forward.shape[1:]
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    back = np.stack(
-        [
-            cv2.remap(c, x + forward[0], y + forward[1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            for c in backward
-        ]
-    )
+    back = fetched(backward, x + forward[0], y + forward[1])
     return np.clip(1 - np.linalg.norm(forward + back, axis=0), 0, 1).astype(np.float32)
+
+
+def fetched(planes: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Planes C x H x W as found at x and y, h x w in pixels both: between pixels by the nearest four, beyond the edge
+    as on it. C x h x w. All float32."""
+    edge = cv2.BORDER_REPLICATE
+    return np.stack([cv2.remap(np.ascontiguousarray(of), x, y, cv2.INTER_LINEAR, borderMode=edge) for of in planes])

@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.flow import dense_flow, round_trip_confidence
+from penumbra_engine.imaging.flow import dense_flow, fetched, round_trip_confidence
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
@@ -28,8 +27,7 @@ class Motion:
         be trusted there; H x W both."""
         dx, dy, trusted = self.flow[target][3:] if source < target else self.flow[target][:3]
         y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
-        moved = cv2.remap(picture, x + dx, y + dy, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        return moved, trusted
+        return fetched(picture[None], x + dx, y + dy)[0], trusted
 
     def bring(self, keyed: Mapping[int, np.ndarray], into: Stack, first: int) -> Iterator[None]:
         """Fill the planes of a stack from `first` on with what motion brings to each frame from the keyed frames before

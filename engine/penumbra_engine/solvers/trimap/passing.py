@@ -1,8 +1,7 @@
-"""Passing: what neighbouring frames show of an object as it moves: the same object before another background."""
+"""Passing: an object that moves is seen before another background on neighbouring frames, which tells its alpha."""
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -10,6 +9,7 @@ from torch import Tensor
 from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.flow import fetched
 from penumbra_engine.matting.triangulation import triangulation
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
@@ -46,14 +46,14 @@ def passing(
         for frame, at in _beside(motion, index, surely, here):
             full = background.read(frame)
             assert full is not None
-            beside = torch.from_numpy(_moved(plates.plate[frame], at))
+            beside = torch.from_numpy(fetched(plates.plate[frame], *at))
             # Where it is sure of itself, an object shows by how much it changes on its way.
             changed = box(((beside - picture).square().mean(0) * there)[None, None], _NEAR)[0, 0]
             changed = fill_smoothly((changed / share.clamp(min=1e-6))[None], share)[0]
             far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * width) ** 2
             inside = torch.from_numpy(((at >= 0) & (at <= np.array([[[width - 1]], [[height - 1]]]))).all(0))
             variance = torch.where(inside, (2 * noise + changed) * (1 + far), torch.inf)
-            yield beside, torch.from_numpy(_moved(full.numpy(), at)) * light, variance
+            yield beside, torch.from_numpy(fetched(full.numpy(), *at)) * light, variance
 
     told[:, rows, columns] = triangulation(picture, behind[:, rows, columns] * light, others())
     return told
@@ -66,19 +66,9 @@ def _beside(motion: Motion, index: int, surely: np.ndarray, here: np.ndarray) ->
     for step in (1, -1):
         at = here
         for frame in range(index, index + _FRAMES * step, step):
-            dx, dy, trusted = _moved(motion.flow[frame][:3] if step == 1 else motion.flow[frame][3:], at)
+            dx, dy, trusted = fetched(motion.flow[frame][:3] if step == 1 else motion.flow[frame][3:], *at)
             followed = surely & (trusted > _TRUSTED)
             if not followed.any():  # or there is no such frame
                 break
             at = at + fill_smoothly(torch.from_numpy(np.stack([dx, dy])), torch.from_numpy(followed)).numpy()
             yield frame + step, at
-
-
-def _moved(planes: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Planes, C x H x W, as seen from where `at` (2 x h x w) points into them; C x h x w."""
-    x, y = at
-    moved = [
-        cv2.remap(np.ascontiguousarray(plane), x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-        for plane in planes
-    ]
-    return np.stack(moved)

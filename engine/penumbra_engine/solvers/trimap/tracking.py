@@ -34,7 +34,7 @@ def track(likely: Callable[[int], np.ndarray], motion: Motion | None, tracked: S
 def _brought(source: int, classes: np.ndarray, target: int, motion: Motion) -> np.ndarray:
     """The classes of a frame's neighbour, C x H x W, as far as motion can bring them."""
     size = (2 * int(_REACH * classes.shape[2]) + 1,) * 2
-    carried = [motion.carry(np.ascontiguousarray(plane), source, target) for plane in classes]
+    carried = [motion.carry(plane, source, target) for plane in classes]
     trusted = carried[0][1]
     heard = np.stack([cv2.blur(plane * trusted, size) for plane, _ in carried]) + _LITTLE / len(classes)
     return _STAYS * _shared(heard) + (1 - _STAYS) / len(classes)
