@@ -52,8 +52,8 @@ class Background:
 
     def unlike(self, index: int, picture: Tensor) -> Tensor | None:
         """H x W, by how many standard deviations the frame (3 x H x W) differs from its background under any shadow;
-        None where no background was found. The background counts as out of place by as much as it typically is: where
-        objects are, what moves is they."""
+        None where no background was found. The background counts as out of place by the median of its frame: what
+        sways near an object is mostly the object."""
         if self._canvas is None:
             return None
         tolerance = self._canvas.tolerance(index)

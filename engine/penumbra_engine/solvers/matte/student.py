@@ -16,6 +16,7 @@ from penumbra_engine.training.muon import Muon
 
 # Bytes a pixel of view: of the small network; of Robust Video Matting, two frames in full size, and as it codes them.
 _SMALL, _REFINED, _CODED = 2100, 300, 8300
+_ENCODED = 192  # px: the side of a view as the encoder of Robust Video Matting sees it
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ def tuned(weights: Loaded, ratio: float) -> Student:
         lambda objects: Shown(deepcopy(network), ratio),
         300,
         1e-4,
-        side=round(192 / ratio),
+        side=round(_ENCODED / ratio),
         views=4,
         memory=_REFINED + _CODED * ratio**2,
         held=True,

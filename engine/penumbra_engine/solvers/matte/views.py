@@ -93,7 +93,8 @@ class Views:
         picture = put_over(heap, clean, scene.background.noise, random)
         if several and random.random() < _SHADED:
             picture = picture * shadow(self.side, random)[..., None]
-        if scene.background.parallax and random.random() < _ASTRAY:  # else all that differs from it were the object
+        # If nothing but an object ever differed from its background, what lies astray would be taken for one.
+        if scene.background.parallax and random.random() < _ASTRAY:
             by = random.uniform(-_BY, _BY, (2, 1))
             clean = resampled(clean, np.hstack([np.eye(2), by]), size)
         return picture, clean, mattes

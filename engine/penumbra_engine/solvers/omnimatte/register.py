@@ -100,7 +100,7 @@ def _apart(count: int, offset: int) -> list[tuple[int, int]]:
 def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[Pair]]:
     """Every frame against the reference, given up when one moved: then the camera isn't static."""
     pairs = []
-    sure, part_at_rest = False, None
+    sure: bool | None = None  # whether enough of the picture rests; None: not asked yet
     # The ends first: a camera that moves at all has moved most there.
     for done, index in enumerate(sorted(range(len(frames)), key=lambda t: -abs(t - reference))):
         if index == reference:
@@ -108,11 +108,10 @@ def _still_pairs(frames: list[Frame], reference: int, total: int) -> Steps[list[
         apart, blocks = displacement(frames[index].luminance, frames[reference].luminance)
         apart /= frames[index].scale
         if not sure and apart >= _STATIC:
-            if part_at_rest is None:
+            if sure is None:
                 others = (frame.luminance for t, frame in enumerate(frames) if t != reference)
                 within = _STATIC * frames[reference].scale
-                part_at_rest = at_rest(others, frames[reference].luminance, within)
-                sure = part_at_rest >= _RESTS
+                sure = at_rest(others, frames[reference].luminance, within) >= _RESTS
             if not sure and (apart >= _MOVED or not _stands(frames, index, reference)):
                 break
         pairs.append(Pair(index, reference, np.eye(3), blocks, 0.0, 0.0))
