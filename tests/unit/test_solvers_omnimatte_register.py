@@ -21,7 +21,9 @@ def wall() -> np.ndarray:
 
 def frames(by: float, at_rest: slice = slice(0)) -> list[Frame]:
     """The wall, on every second frame some pixels to the right but for columns that rest."""
-    moved = cv2.warpAffine(wall(), np.array([[1.0, 0, by], [0, 1, 0]]), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE)
+    moved = cv2.warpAffine(
+        wall(), np.array([[1.0, 0, by], [0, 1, 0]]), (WIDTH, HEIGHT), borderMode=cv2.BORDER_REPLICATE
+    )
     moved[:, at_rest] = wall()[:, at_rest]
     return [Frame(np.round(moved if t % 2 else wall()).astype(np.uint8)) for t in range(COUNT)]
 
