@@ -50,6 +50,24 @@ def test_a_vector_moves_as_by_adam() -> None:
     assert torch.equal(*moved)
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_step_leaves_as_many_threads_as_it_found(fails: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, threads = [], torch.get_num_threads()
+    monkeypatch.setattr(
+        torch.optim.Adam, "step", lambda self: seen.append(torch.get_num_threads()) or (1 // (not fails))
+    )
+    try:
+        torch.set_num_threads(2)
+        if fails:
+            with pytest.raises(ZeroDivisionError):
+                Muon([nn.Parameter(torch.zeros(3))], RATE).step()
+        else:
+            Muon([nn.Parameter(torch.zeros(3))], RATE).step()
+        assert seen == [1] and torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(threads)
+
+
 def test_a_training_that_was_stopped_ends_as_one_that_was_not(tmp_path: Path) -> None:
     store, schedule = Store(tmp_path), Schedule(30, RATE, 0, Muon)
 

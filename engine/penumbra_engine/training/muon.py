@@ -28,12 +28,17 @@ class Muon(torch.optim.Adam):
         """Move all parameters that have a gradient, and forget the gradients of the kernels."""
         if closure is not None:
             raise ValueError("Muon takes the gradients as they are; it has no use for a closure")
-        for group in self.param_groups:
-            for kernel in group["params"]:
-                if kernel.dim() == 4 and kernel.grad is not None:
-                    gradient, kernel.grad = kernel.grad, None  # so that Adam leaves it alone
-                    self._move(kernel, gradient, group["lr"])
-        super().step()
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # products this small take less time than threads take to wake
+        try:
+            for group in self.param_groups:
+                for kernel in group["params"]:
+                    if kernel.dim() == 4 and kernel.grad is not None:
+                        gradient, kernel.grad = kernel.grad, None  # so that Adam leaves it alone
+                        self._move(kernel, gradient, group["lr"])
+            super().step()
+        finally:
+            torch.set_num_threads(threads)
 
     def _move(self, kernel: Tensor, gradient: Tensor, rate: float) -> None:
         state = self.state[kernel]
