@@ -61,7 +61,7 @@ def test_no_part_without_seed_or_shape() -> None:
     assert not components_over(np.zeros((11, 13), bool), np.ones((11, 13), bool)).any()
 
 
-def test_a_part_is_kept_where_a_quarter_of_its_seed_is_trusted() -> None:
-    shape = np.array([[True] * 4 + [False] + [True] * 5])
-    trusted = np.array([[True] + [False] * 4 + [True] + [False] * 4])  # one of four, one of five
-    assert components_over(shape, shape, trusted).tolist() == [[True] * 4 + [False] * 6]
+def test_a_part_is_kept_where_a_fifth_of_its_seed_is_trusted() -> None:
+    shape = np.array([[True] * 5 + [False] + [True] * 6])
+    trusted = np.array([[True] + [False] * 5 + [True] + [False] * 5])  # one of five, one of six
+    assert components_over(shape, shape, trusted).tolist() == [[True] * 5 + [False] * 7]
