@@ -13,6 +13,7 @@ from penumbra.protocol import Keyframe, MatteJob, Progress, Result
 from penumbra_engine.errors import InputError, PenumbraError, UsageError
 from penumbra_engine.media import read_picture
 from penumbra_engine.solvers.jobs import run
+from rvm_weights import rvm_home
 
 FRAMES = range(1001, 1013)
 KEYED = (1001, 1007, 1012)
@@ -224,21 +225,8 @@ def test_a_keyframe_that_teaches_nothing_is_refused(
 
 
 @pytest.fixture(scope="module")
-def rvm_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of the engine with random weights of rvm, whose head is strong enough for alpha to leave 0 and 1."""
-    import torch
-
-    from penumbra_engine.models.checkpoints import Checkpoints
-    from penumbra_engine.models.rvm import RobustVideoMatting
-
-    torch.manual_seed(0)
-    network = RobustVideoMatting()
-    torch.nn.init.normal_(network.project_mat.conv.weight, std=0.5)
-    torch.nn.init.constant_(network.project_mat.conv.bias, 0.4)
-    home = tmp_path_factory.mktemp("home")
-    torch.save(network.state_dict(), home / "weights.pth")
-    Checkpoints(home / "models").add(home / "weights.pth")
-    return home
+def weights_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return rvm_home(tmp_path_factory.mktemp("home"))
 
 
 def streamed(make: Callable[..., MatteJob], out: Path, **changes: Any) -> MatteJob:
@@ -246,9 +234,9 @@ def streamed(make: Callable[..., MatteJob], out: Path, **changes: Any) -> MatteJ
 
 
 def test_the_users_own_weights_matte_without_guidance(
-    make: Callable[..., MatteJob], rvm_home: Path, tiny_shot: Any, tmp_path: Path
+    make: Callable[..., MatteJob], weights_home: Path, tiny_shot: Any, tmp_path: Path
 ) -> None:
-    result, _ = solve(streamed(make, tmp_path, both_directions=True, downsample=0.5), rvm_home / "cache")
+    result, _ = solve(streamed(make, tmp_path, both_directions=True, downsample=0.5), weights_home / "cache")
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     wanted = {f"{name}/{name}.{frame}.exr" for name in ("matte", "confidence") for frame in FRAMES}
     assert files == wanted | {"report.json", "overview.png"} and list(result.layers) == ["matte"]
@@ -261,13 +249,13 @@ def test_the_users_own_weights_matte_without_guidance(
 
 
 def test_a_stream_that_was_cancelled_remembers_what_it_saw(
-    make: Callable[..., MatteJob], rvm_home: Path, tmp_path: Path
+    make: Callable[..., MatteJob], weights_home: Path, tmp_path: Path
 ) -> None:
     import shutil
 
     whole, again = tmp_path / "whole", tmp_path / "again"
     for home in (whole, again):
-        shutil.copytree(rvm_home / "models", home / "models")
+        shutil.copytree(weights_home / "models", home / "models")
     solve(streamed(make, whole / "out"), whole / "cache")
     steps = run(streamed(make, again / "out"), again / "cache")
     for progress in steps:
@@ -281,9 +269,9 @@ def test_a_stream_that_was_cancelled_remembers_what_it_saw(
 
 
 def test_the_users_own_weights_are_tuned_to_keyframes(
-    make: Callable[..., MatteJob], rvm_home: Path, tiny_shot: Any, tmp_path: Path
+    make: Callable[..., MatteJob], weights_home: Path, tiny_shot: Any, tmp_path: Path
 ) -> None:
-    result, _ = solve(make(tmp_path, model="rvm", steps=2), rvm_home / "cache")
+    result, _ = solve(make(tmp_path, model="rvm", steps=2), weights_home / "cache")
     assert list(result.layers) == ["ball"]
     report = json.loads(Path(result.report).read_text())
     assert report["network"]["kind"] == "rvm-mobilenetv3" and report["fit"]["steps"] == 3  # one of each part at least

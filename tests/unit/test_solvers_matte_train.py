@@ -20,9 +20,6 @@ from stages import finished
 class BrightViews:
     """Views that are much brighter than a network begins with."""
 
-    def __init__(self, scene: Any, side: int, count: int) -> None:
-        pass
-
     @staticmethod
     def batch(random: np.random.Generator) -> Batch:
         inputs = torch.from_numpy(random.uniform(2, 3, (2, 6, 16, 16)).astype(np.float32))
@@ -43,7 +40,7 @@ def statistics(network: nn.Module) -> dict[str, torch.Tensor]:
 def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Views", BrightViews)
+    monkeypatch.setattr(module, "Views", lambda scene, side, count: BrightViews)
     store, fresh = Store(tmp_path), small().network(1, 0)
     with store.entry("matte_fit") as entry:
         entry.save("network", **{name: value.numpy() for name, value in fresh.state_dict().items()})
@@ -58,7 +55,7 @@ def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
 def test_a_network_is_doubted_by_what_it_was_while_it_settled_not_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "Views", BrightViews)
+    monkeypatch.setattr(module, "Views", lambda scene, side, count: BrightViews)
     store, shown = Store(tmp_path), []
     scene: Any = SimpleNamespace(
         names=("box",), plates=SimpleNamespace(key="plates"), background=SimpleNamespace(key="background")
@@ -79,7 +76,7 @@ def test_the_network_to_agree_with_is_kept_late_rather_than_never(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Killed once the state of that step was kept, but not yet the network."""
-    monkeypatch.setattr(module, "Views", BrightViews)
+    monkeypatch.setattr(module, "Views", lambda scene, side, count: BrightViews)
     monkeypatch.setattr("penumbra_engine.training.loop._CHECKPOINT", 1)
     store = Store(tmp_path)
     scene: Any = SimpleNamespace(

@@ -6,15 +6,13 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-import torch
 
 from penumbra.protocol import Keyframe, MatteJob
 from penumbra_engine.errors import EngineError
 from penumbra_engine.media import read_picture
-from penumbra_engine.models.checkpoints import Checkpoints
-from penumbra_engine.models.rvm import RobustVideoMatting
 from penumbra_engine.solvers import memory
 from penumbra_engine.solvers.jobs import run
+from rvm_weights import rvm_home
 from stages import finished
 
 WIDE = 7680
@@ -22,15 +20,7 @@ WIDE = 7680
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home of the engine with random weights of Robust Video Matting."""
-    torch.manual_seed(0)
-    network = RobustVideoMatting()
-    torch.nn.init.normal_(network.project_mat.conv.weight, std=0.5)
-    torch.nn.init.constant_(network.project_mat.conv.bias, 0.4)
-    home = tmp_path_factory.mktemp("home")
-    torch.save(network.state_dict(), home / "weights.pth")
-    Checkpoints(home / "models").add(home / "weights.pth")
-    return home
+    return rvm_home(tmp_path_factory.mktemp("home"))
 
 
 @pytest.fixture(scope="module")
