@@ -77,7 +77,7 @@ def background_evidence(
     if told is not None:
         light = (1 - levels).repeat(len(likely), 1)
         if shadows:
-            light[:, -1] = _light(seen, behind)
+            light[:, -1] = _light_left(seen, behind)
         likely = by_triangulation(likely, light, told[:, unknown])
     if distance is not None:
         likely = by_rough_edge(likely, levels, before, distance[unknown])
@@ -137,14 +137,14 @@ def _likelihood(seen: Tensor, behind: Tensor, noise: Tensor, colour: Tensor, sha
 def _in_shadow(picture: Tensor, background: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
     """How likely (log) the background alone is seen, times a constant that may be anything from _DEEPEST to 1, and the
     misfit of the best of them. picture, background: 3 x N. noise: N."""
-    light, energy = _light(picture, background), background.square().sum(0).clamp(min=_LEAST)
+    light, energy = _light_left(picture, background), background.square().sum(0).clamp(min=_LEAST)
     distance = (picture - light * background).square().sum(0) / noise
     # Few of all shadows are as deep as this one, the fewer the better its depth is known.
     share = (0.5 * (2 * math.pi * noise / energy).log() - math.log(1 - _DEEPEST)).clamp(max=0)
     return share - 0.5 * (distance + 3 * noise.log()), distance
 
 
-def _light(picture: Tensor, background: Tensor) -> Tensor:
+def _light_left(picture: Tensor, background: Tensor) -> Tensor:
     """What a shadow leaves of the background's light if it is all there is, N. picture, background: 3 x N."""
     energy = background.square().sum(0).clamp(min=_LEAST)
     return ((picture * background).sum(0) / energy).clamp(_DEEPEST, 1)

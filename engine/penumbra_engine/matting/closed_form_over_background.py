@@ -55,11 +55,18 @@ def closed_form_over_background(
         )
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
-        plate = frame[:3]
-        colours = ((known > 0) & ~unknown) | (frame[7] > 0)
-        rough, guessed = (None if of is None else plane for of, plane in ((distance, frame[8]), (expected, frame[9])))
-        others = None if told is None else frame[10:]
-        evidence = background_evidence(plate, frame[3:6], frame[6], unknown, colours, shadows, rough, guessed, others)
+        plate, behind, noise, shown, rough, guessed, others = frame.split((3, 3, 1, 1, 1, 1, frame.shape[0] - 10))
+        evidence = background_evidence(
+            plate,
+            behind,
+            noise[0],
+            unknown,
+            foreground=((known > 0) & ~unknown) | (shown[0] > 0),
+            shadows=shadows,
+            distance=None if distance is None else rough[0],
+            expected=None if expected is None else guessed[0],
+            told=None if told is None else others,
+        )
         data = None
         if evidence:
             unexplained = (evidence.misfit - _EXPLAINED).clamp(min=0)
