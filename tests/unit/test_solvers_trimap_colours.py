@@ -32,17 +32,17 @@ def colours(names: tuple[str, ...], sure: float = 1) -> Colours:
 
 
 def test_a_colour_is_of_the_object_that_has_it_wherever_it_is_and_nobody_s_is_of_either() -> None:
-    red, blue = colours(("red", "blue")).shares(1)
+    red, blue = colours(("red", "blue")).odds(1)
     assert red[6:14, 26:34].min() > 1.9 and blue[6:14, 26:34].max() < 0.1
     assert blue[6:14, 6:14].min() > 1.9 and red[6:14, 6:14].max() < 0.1
     assert np.abs(red[17:, :] - 1).max() < 0.02
 
 
 def test_a_single_object_has_all_colours() -> None:
-    assert np.abs(colours(("red",)).shares(1) - 1).max() < 1e-6
+    assert np.abs(colours(("red",)).odds(1) - 1).max() < 1e-6
 
 
 def test_an_object_that_no_keyframe_is_sure_of_has_any_colour() -> None:
-    red, smoke = colours(("red", "blue"), sure=0.5).shares(1)
+    red, smoke = colours(("red", "blue"), sure=0.5).odds(1)
     assert red[6:14, 26:34].min() > 1.9 and np.abs(red[6:14, 6:14] - 1).max() < 0.02
     assert np.abs(smoke[6:14, 6:14] - 1).max() < 0.02

@@ -32,14 +32,14 @@ class Colours:
             counts[keyframes.names.index(name)] += counted.reshape(cube)
         self.common = np.stack([gaussian_filter(of, _BLUR).ravel() / max(of.sum(), 1) + _ANY for of in counts])
 
-    def shares(self, index: int) -> np.ndarray:
+    def odds(self, index: int) -> np.ndarray:
         """How much likelier the colours of a frame are on each object than on the mean of all, names x H x W float32; 1
         for a single one."""
         if len(self.common) == 1:
             return np.ones((1, self.shot.height, self.shot.width), np.float32)
         likely = self.common[:, self._bins(index)]
-        shares = (likely / likely.mean(0)).astype(np.float32)
-        return np.stack([cv2.blur(share, (_AROUND, _AROUND)) for share in shares])
+        odds = (likely / likely.mean(0)).astype(np.float32)
+        return np.stack([cv2.blur(of, (_AROUND, _AROUND)) for of in odds])
 
     def _bins(self, index: int) -> np.ndarray:
         """The bin of each pixel of a frame, H x W, counted through all three channels."""

@@ -102,10 +102,10 @@ def _carry_all(keyframes: Keyframes, motion: Motion, carried: Stack) -> Steps[No
 def _likely(likeness: Likeness, keyframes: Keyframes, colours: Colours, index: int) -> np.ndarray:
     """How well each object, and last the background, explains each pixel of a frame: names + 1 x H x W. Keyframes deny
     what they don't show."""
-    shares = colours.shares(index)
-    near, far, alpha, foreign = _seen(likeness.evidence[index], shares.shape[1:])
+    odds = colours.odds(index)
+    near, far, alpha, foreign = _seen(likeness.evidence[index], odds.shape[1:])
     some = np.maximum(far.max(0), foreign)
-    looks = np.maximum((near + far + alpha) / 3, _UNLIKE) * shares
+    looks = np.maximum((near + far + alpha) / 3, _UNLIKE) * odds
     objects = np.maximum(some * looks / looks.sum(0), _UNLIKE)
     said = np.concatenate([objects, np.maximum(1 - some, _UNSEEN)[None]])
     for k, name in enumerate(keyframes.names):
