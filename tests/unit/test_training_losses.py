@@ -31,6 +31,15 @@ def test_edge_looks_at_soft_pixels_and_three_around_them() -> None:
     assert float(losses.edge_l1(flat(1.0), flat(0.0))) == 0, "no soft pixel, no edge"
 
 
+def test_around_a_soft_pixel_is_a_square() -> None:
+    truth = torch.zeros(1, 1, 9, 9)
+    truth[..., 4, 4] = 0.5
+    matte = truth.clone()
+    matte[..., 1, 7] = 0.98  # a corner of the 49
+    matte[..., 0, 0] = 1
+    assert float(losses.edge_l1(matte, truth)) == pytest.approx(0.02)
+
+
 def test_laplacian_does_not_see_a_constant_but_weighs_coarse_detail_more() -> None:
     assert float(losses.laplacian(flat(0.2, 32, 32), flat(0.9, 32, 32))) == pytest.approx(0, abs=1e-6)
     x = torch.arange(32.0)

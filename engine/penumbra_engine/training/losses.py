@@ -18,36 +18,35 @@ def alpha_l1(matte: Tensor, truth: Tensor) -> Tensor:
 
 def edge_l1(matte: Tensor, truth: Tensor) -> Tensor:
     """The same along soft edges alone, where a compositor looks: the unknown region of a trimap (Xu et al. 2017)."""
-    soft = F.max_pool2d(((truth > _SOFT[0]) & (truth < _SOFT[1])).float(), 2 * _AROUND + 1, 1, _AROUND)
+    size, soft = 2 * _AROUND + 1, ((truth > _SOFT[0]) & (truth < _SOFT[1])).float()
+    soft = F.max_pool2d(F.max_pool2d(soft, (size, 1), 1, (_AROUND, 0)), (1, size), 1, (0, _AROUND))
     return ((matte - truth).abs() * soft).sum() / soft.sum().clamp(min=1)
 
 
 def laplacian(matte: Tensor, truth: Tensor) -> Tensor:
     """L1 of the Laplacian pyramids, level l weighted by 2^l / 5 (Hou & Liu 2019; as in Lin et al. 2022)."""
-    loss = matte.new_zeros(())
+    loss, error = matte.new_zeros(()), matte - truth  # the pyramid of a difference is that of both
     for level in range(_LEVELS):
-        if min(matte.shape[-2:]) < 2:
+        if min(error.shape[-2:]) < 2:
             break
-        small, small_truth = (F.avg_pool2d(picture, 2, ceil_mode=True) for picture in (matte, truth))
-        detail, detail_truth = (
-            picture - F.interpolate(coarse, picture.shape[-2:], mode="bilinear", align_corners=False)
-            for picture, coarse in ((matte, small), (truth, small_truth))
-        )
-        loss = loss + 2**level / _LEVELS * (detail - detail_truth).abs().mean()
-        matte, truth = small, small_truth
+        small = F.avg_pool2d(error, 2, ceil_mode=True)
+        detail = error - F.interpolate(small, error.shape[-2:], mode="bilinear", align_corners=False)
+        loss = loss + 2**level / _LEVELS * detail.abs().mean()
+        error = small
     return loss
 
 
 def gradient(matte: Tensor, truth: Tensor) -> Tensor:
     """L1 of the Sobel gradients (Sengupta et al. 2020)."""
-    return (sobel(matte) - sobel(truth)).abs().mean()
+    return sobel(matte - truth).abs().mean()
 
 
 def sobel(picture: Tensor) -> Tensor:
     """Horizontal and vertical Sobel gradient, N x 2 x H x W, in units of the picture per pixel."""
-    across = picture.new_tensor([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]) / 8
-    kernels = torch.stack([across, across.T])[:, None]
-    return F.conv2d(F.pad(picture, (1, 1, 1, 1), mode="replicate"), kernels)
+    around = F.pad(picture, (1, 1, 1, 1), mode="replicate")
+    down = around[..., :-2, :] + 2 * around[..., 1:-1, :] + around[..., 2:, :]
+    along = around[..., :-2] + 2 * around[..., 1:-1] + around[..., 2:]
+    return torch.cat([down[..., 2:] - down[..., :-2], along[..., 2:, :] - along[..., :-2, :]], 1) / 8
 
 
 def divergence(matte: Tensor, truth: Tensor) -> Tensor:
