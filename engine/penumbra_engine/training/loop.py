@@ -41,7 +41,7 @@ def train(
     goes on where it was and gives what it would have given.
     """
     optimiser = schedule.optimiser(network.parameters(), schedule.learning_rate)
-    first, last = _resume(network, optimiser, entry)
+    first, last = resume(network, optimiser, entry)
     for step in range(first, schedule.steps):
         for group in optimiser.param_groups:
             group["lr"] = schedule.rate(step)
@@ -51,19 +51,21 @@ def train(
         optimiser.step()
         last = float(loss.detach())
         if (step + 1) % _CHECKPOINT == 0 or step + 1 == schedule.steps:
-            _keep(network, optimiser, entry, step + 1, last)
+            keep(network, optimiser, entry, step + 1, last)
         yield step + 1, schedule.steps
     return last
 
 
-def _keep(network: nn.Module, optimiser: torch.optim.Adam, entry: Entry, step: int, loss: float) -> None:
+def keep(network: nn.Module, optimiser: torch.optim.Adam, entry: Entry, step: int, loss: float) -> None:
+    """Keep the state of a training after some steps in its entry. loss: of the last of them."""
     arrays = {f"network/{name}": value.detach().numpy().copy() for name, value in network.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         arrays |= {f"optimiser/{index}/{name}": np.asarray(value) for name, value in state.items()}
     entry.save("training", step=np.array(step), loss=np.array(loss), **arrays)
 
 
-def _resume(network: nn.Module, optimiser: torch.optim.Adam, entry: Entry) -> tuple[int, float]:
+def resume(network: nn.Module, optimiser: torch.optim.Adam, entry: Entry) -> tuple[int, float]:
+    """Take up the state that an entry keeps, if any; the steps that were done, and the loss of the last."""
     if not entry.has("training"):
         return 0, 0.0
     saved = entry.load("training")

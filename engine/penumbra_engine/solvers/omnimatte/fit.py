@@ -21,6 +21,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
+from penumbra_engine.training.loop import keep, resume
 from penumbra_engine.training.muon import Muon
 
 _STEPS = {"standard": 300, "final": 1200}
@@ -236,8 +237,7 @@ def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, ste
         scene.load(start)
     rate = _LEARNING_RATE * (_GENTLY if start else 1)
     optimiser = Muon(scene.network.parameters(), rate)
-    first = 0 if start else _resume(scene, optimiser, entry)
-    loss = torch.tensor(0.0)
+    first, last = (0, 0.0) if start else resume(scene.network, optimiser, entry)
     for step in range(first, steps):
         for group in optimiser.param_groups:
             group["lr"] = rate * (1 - step / steps)
@@ -247,32 +247,9 @@ def _train(scene: _Scene, entry: Entry, start: dict[str, np.ndarray] | None, ste
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
+        last = float(loss.detach())
         if not start and (step + 1) % _CHECKPOINT == 0 and step + 1 < steps:
-            _checkpoint(scene, optimiser, entry, step + 1)
+            keep(scene.network, optimiser, entry, step + 1, last)
         yield step + 1, steps
     entry.save("network", **{name: value.numpy() for name, value in scene.network.state_dict().items()})
-    return float(loss.detach())
-
-
-def _checkpoint(scene: _Scene, optimiser: Muon, entry: Entry, step: int) -> None:
-    arrays = {f"network.{name}": value.numpy() for name, value in scene.network.state_dict().items()}
-    for index, state in optimiser.state_dict()["state"].items():
-        arrays |= {f"optimiser.{index}.{name}": value.numpy() for name, value in state.items()}
-    entry.save("checkpoint", step=np.array(step), **arrays)
-
-
-def _resume(scene: _Scene, optimiser: Muon, entry: Entry) -> int:
-    """Load the checkpoint of an interrupted run; the step to go on with."""
-    if not entry.has("checkpoint"):
-        return 0
-    arrays = {name: torch.from_numpy(np.array(value)) for name, value in entry.load("checkpoint").items()}
-    scene.network.load_state_dict(
-        {n.removeprefix("network."): v for n, v in arrays.items() if n.startswith("network.")}
-    )
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, value in arrays.items():
-        if name.startswith("optimiser."):
-            _, index, part = name.split(".")
-            state.setdefault(int(index), {})[part] = value
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    return int(arrays["step"])
+    return last
