@@ -3,17 +3,14 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from penumbra_engine.matting.expected_alpha import by_expected_alpha
+from penumbra_engine.matting.palette import Palette, at, palette_of
 from penumbra_engine.matting.rough_edge import by_rough_edge
 from penumbra_engine.matting.triangulation import by_triangulation
 
-_CANDIDATES = 48  # foreground pixels near each unknown one
-_THIN = 8  # of the foreground pixels one of so many is a candidate: near ones alone would all look the same
 _LEVELS = 17  # alphas that are compared
 _WHOLE = 0.2  # how likely beforehand a pixel is all foreground, and all background, beside 1 for all between
 _TEXTURE = 0.02  # relative deviation of a foreground colour from a candidate, in any direction
@@ -21,7 +18,6 @@ _SHADING = 0.3  # the same along its own direction: what is lit more or less
 _DEEPEST = 0.1  # of the light: what a shadow leaves at least
 _LEAST = 1e-8  # variance of a picture without noise
 _DEEPEST_FALL = -60.0  # log: what is less likely than the likeliest by that is nothing, and denormal numbers are slow
-_SIDE = 2  # px: pixels of a square share their candidates
 _AT_ONCE = 2048  # pixels: what they need stays in the processor's cache
 
 
@@ -44,6 +40,7 @@ def background_evidence(
     distance: Tensor | None = None,
     expected: Tensor | None = None,
     told: Tensor | None = None,
+    palette: Palette | None = None,
 ) -> Evidence | None:
     """The alpha of the N unknown pixels as far as picture and background tell it; None where no foreground is known.
 
@@ -52,21 +49,20 @@ def background_evidence(
     foreground: H x W bool. shadows: how likely beforehand a pixel shows the background in a shadow of its own, beside 1
     for all alphas between 0 and 1. distance: H x W, pixels outside a rough edge, less than 0 inside; heard as far as
     the frame bears it out. expected: H x W, alpha as somebody else guesses it; heard where the colours leave it open.
-    told: 4 x H x W, what other frames tell of it, by `triangulation`.
+    told: 4 x H x W, what other frames tell of it, by `triangulation`. palette: the colours of the foreground where more
+    of them are known than its own pixels show.
 
     Bayesian matting (Chuang et al. 2001, eq. 4 to 6) with B given and F integrated out: F is a mixture of Gaussians
     about colours of foreground pixels near the unknown one, long along their own direction, because light changes on a
     surface faster than its colour. All levels of alpha are compared; 0 and 1 are likelier
     beforehand than what lies between.
     """
-    sources, where = foreground.nonzero(), unknown.nonzero()
-    if not len(sources):
+    palette = palette or palette_of(picture, foreground)
+    if not len(palette.places):
         return None
-    thin = min(_THIN, max(1, len(sources) // _CANDIDATES))
-    order = np.random.default_rng(0).permutation(len(sources))[::thin]
-    sources = sources[torch.from_numpy(order).to(sources.device)]
-    colours, near = _at(picture, sources), _near(sources, where)
-    seen, behind, noise = _at(picture, where), _at(background, where), variance[unknown].clamp(min=_LEAST)
+    where = unknown.nonzero()
+    colours, near = palette.colours, palette.near(where)
+    seen, behind, noise = at(picture, where), at(background, where), variance[unknown].clamp(min=_LEAST)
     some = (of.split(_AT_ONCE, -1) for of in (seen, behind, noise, near.T))
     parts = [_likelihood(a, b, c, colours[:, of], shadows) for a, b, c, of in zip(*some, strict=True)]
     likely, misfit = (torch.cat(values) for values in zip(*parts, strict=True))
@@ -86,21 +82,6 @@ def background_evidence(
     share = torch.softmax(likely, 1)
     mean = share @ levels
     return Evidence(mean, (share * (levels - mean[:, None]).square()).sum(1), misfit)
-
-
-def _near(sources: Tensor, where: Tensor) -> Tensor:
-    """Which of the sources are near each of some pixels, N x K. sources: M x 2, y and x. where: N x 2."""
-    count, (rows, columns) = min(_CANDIDATES, len(sources)), (where // _SIDE).T
-    width = int(columns.max()) + 1
-    squares, of = torch.unique(rows * width + columns, return_inverse=True)
-    middles = torch.stack([squares // width, squares % width], 1) * _SIDE + (_SIDE - 1) / 2
-    _, near = cKDTree(sources.cpu().numpy()).query(middles.cpu().numpy(), count)
-    return torch.from_numpy(near.reshape(len(squares), count)).to(sources.device)[of]
-
-
-def _at(picture: Tensor, places: Tensor) -> Tensor:
-    """A picture C x H x W at places N x 2, y and x; C x N."""
-    return picture.flatten(1).index_select(1, places[:, 0] * picture.shape[2] + places[:, 1])
 
 
 def _likelihood(seen: Tensor, behind: Tensor, noise: Tensor, colour: Tensor, shadows: float) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ from penumbra_engine.errors import InputError
 from penumbra_engine.matting.background_evidence import background_evidence
 from penumbra_engine.matting.linear_system import Solved
 from penumbra_engine.matting.matting_laplacian import matting_laplacian
+from penumbra_engine.matting.palette import Palette
 from penumbra_engine.matting.solution import Solution, solve_frames
 from penumbra_engine.matting.two_level import TwoLevel
 
@@ -27,6 +28,7 @@ def closed_form_over_background(
     distance: Tensor | None = None,
     expected: Tensor | None = None,
     told: Tensor | None = None,
+    palette: Palette | None = None,
     start: Tensor | None = None,
     tolerance: float = 1e-6,
     limit: int = 1000,
@@ -40,7 +42,8 @@ def closed_form_over_background(
     for background_evidence, where the background lacks some. foreground: T x 1 x H x W bool, unknown pixels whose
     colour is the foreground's all the same. distance: T x 1 x H x W, pixels outside a rough mask, less than 0 inside;
     None where there is none. expected: T x 1 x H x W, alpha as somebody else guesses it; None where nobody does.
-    told: T x 4 x H x W, what other frames tell of it, by `triangulation`; None where none does.
+    told: T x 4 x H x W, what other frames tell of it, by `triangulation`; None where none does. palette: the colours of
+    the foreground where more of them are known than its own pixels show; the same for all frames.
     trimap, start, tolerance, limit, epsilon: as for closed_form.
 
     The data of a pixel is the mean of alpha by background_evidence; its weight falls with the variance of that: a pixel
@@ -55,7 +58,7 @@ def closed_form_over_background(
         )
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
-        plate, behind, noise, shown, rough, guessed, others = frame.split((3, 3, 1, 1, 1, 1, frame.shape[0] - 10))
+        plate, behind, noise, shown, rough, guessed, place, others = frame.split((3, 3, *[1] * 4, 2, len(frame) - 12))
         evidence = background_evidence(
             plate,
             behind,
@@ -66,6 +69,7 @@ def closed_form_over_background(
             distance=None if distance is None else rough[0],
             expected=None if expected is None else guessed[0],
             told=None if told is None else others,
+            palette=None if palette is None else palette._replace(places=palette.places - place[:, 0, 0]),
         )
         data = None
         if evidence:
@@ -77,5 +81,7 @@ def closed_form_over_background(
 
     none = torch.zeros_like(variance)
     planes = [none if plane is None else plane.to(none) for plane in (foreground, distance, expected)]
+    sides = (torch.arange(side).to(none) for side in none.shape[2:])
+    planes.append(torch.stack(torch.meshgrid(*sides, indexing="ij")).expand(len(none), -1, -1, -1))
     planes += [] if told is None else [told]
     return solve_frames(torch.cat([picture, background, variance, *planes], 1), trimap, start, solve, _MARGIN)

@@ -1,6 +1,7 @@
 """Alpha: the matte inside each unknown region, steady in time."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +13,10 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import Steps, code_version
+from penumbra_engine.solvers.steps import Steps, code_version, within
 from penumbra_engine.solvers.trimap.frame_solver import frame_solver, leans_on_background
 from penumbra_engine.solvers.trimap.likeness import Likeness
+from penumbra_engine.solvers.trimap.palettes import Palettes
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
@@ -45,7 +47,8 @@ def solve_alphas(
 ) -> Steps[Alphas]:
     """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
     the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
-    does (`leans_on_background`), and hears what the likeness expects.
+    does (`leans_on_background`), and hears what the likeness expects; then once more with the colours that the objects
+    turned out to have.
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
@@ -58,35 +61,68 @@ def solve_alphas(
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
             each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
-            residual = np.zeros(count)
-            for index in range(count):
-                solve = frame_solver(shot, plates, motion, trimaps.trimaps[index], background, solver, index)
-                planes = []
-                for k in range(names):
-                    trimap = torch.from_numpy(trimaps.trimaps[index][k])[None, None]
-                    before = torch.from_numpy(each[index - 1][k])[None, None] if index else None
-                    more = {"expected": _expected(likeness, index, k, shot)} if likeness and leans else {}
-                    try:
-                        found = solve(trimap=trimap, start=before, tolerance=_TOLERANCE, **more)
-                    except InputError as error:
-                        raise UnsolvableError(
-                            f"frame {shot.frames[index]}: {error}. Give a keyframe there", "--keyframe"
-                        ) from error
-                    planes.append(found.alpha[0, 0].numpy())
-                    residual[index] = max(residual[index], *found.residual)
-                each[index] = np.stack(planes)
-                yield index, 2 * count
-            before_after = yield from _bring_together(trimaps, motion, each, alpha)
+            solve = _Frames(shot, plates, trimaps, motion, background, likeness if leans else None, solver).solve
+            palettes = Palettes() if leans else None
+            residual = yield from within((0.0, 0.4), solve(each, learned=palettes))
+            if palettes:
+                residual = yield from within((0.4, 0.8), solve(each, known=palettes))
+            before_after = yield from within((0.8, 1.0), _bring_together(trimaps, motion, each, alpha))
             entry.save("quality", residual=residual)
             entry.finish({"flicker": before_after})
         quality = entry.load("quality")
         return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
 
 
-def _expected(likeness: Likeness, index: int, k: int, shot: Shot) -> torch.Tensor:
-    """The alpha of an object on a frame as the likeness has it, 1 x 1 x H x W."""
-    guess = likeness.evidence[index][3 * k + 2]
-    return torch.from_numpy(cv2.resize(guess, (shot.width, shot.height), interpolation=cv2.INTER_LINEAR))[None, None]
+@dataclass(frozen=True)
+class _Frames:
+    """All that alpha is found by."""
+
+    shot: Shot
+    plates: Plates
+    trimaps: Trimaps
+    motion: Motion
+    background: Background | None
+    likeness: Likeness | None
+    solver: str
+
+    def solve(self, each: Stack, learned: Palettes | None = None, known: Palettes | None = None) -> Steps[np.ndarray]:
+        """Fill T x names x H x W with the alpha of each frame by itself; the largest residual of each. learned: takes
+        up the objects' colours. known: has them; then `each` is where the solver starts from."""
+        count, names = each.shape[:2]
+        residual = np.zeros(count)
+        for index in range(count):
+            trimaps = self.trimaps.trimaps[index]
+            by = frame_solver(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
+            planes = []
+            for k in range(names):
+                trimap, more = torch.from_numpy(trimaps[k]), self._told(index, k)
+                if known:
+                    more |= {"start": torch.from_numpy(each[index][k])[None, None]}
+                    more |= {"palette": known.around(index, k, trimap)}
+                elif index:
+                    more |= {"start": torch.from_numpy(each[index - 1][k])[None, None]}
+                try:
+                    found = by.solve(trimap=trimap[None, None], tolerance=_TOLERANCE, **more)
+                except InputError as error:
+                    raise UnsolvableError(
+                        f"frame {self.shot.frames[index]}: {error}. Give a keyframe there", "--keyframe"
+                    ) from error
+                if learned and by.behind is not None:
+                    picture = torch.from_numpy(self.plates.plate[index])
+                    learned.add(index, k, picture, by.behind, found.alpha[0, 0], trimap)
+                planes.append(found.alpha[0, 0].numpy())
+                residual[index] = max(residual[index], *found.residual)
+            each[index] = np.stack(planes)
+            yield index, count
+        return residual
+
+    def _told(self, index: int, k: int) -> dict[str, Any]:
+        """The alpha of an object on a frame as the likeness expects it, if it is to be heard."""
+        if not self.likeness:
+            return {}
+        guess = self.likeness.evidence[index][3 * k + 2]
+        expected = cv2.resize(guess, (self.shot.width, self.shot.height), interpolation=cv2.INTER_LINEAR)
+        return {"expected": torch.from_numpy(expected)[None, None]}
 
 
 def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:
@@ -113,7 +149,7 @@ def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack)
                 weight[k] += share
         unknown = trimaps.trimaps[index] == 0.5
         alpha[index] = _at_most_whole(np.where(unknown, merged / weight, found), unknown)
-        yield count + index, 2 * count
+        yield index, count
     for index in range(1, count):
         for k in range(names):
             unknown = trimaps.trimaps[index][k] == 0.5

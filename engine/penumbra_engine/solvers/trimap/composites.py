@@ -61,9 +61,9 @@ def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, motion: Motio
     for name, index in keyframes.of:
         there = [of for of, at in keyframes.of if at == index]
         trimaps = np.stack([regions(keyframes.matte(of, index)) for of in there])
-        solve = frame_solver(shot, plates, motion, trimaps, background, "closed-form", index, _SHADOWS)
+        solver = frame_solver(shot, plates, motion, trimaps, background, "closed-form", index, _SHADOWS)
         trimap = torch.from_numpy(trimaps[there.index(name)])[None, None]
-        alphas[name, index] = solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
+        alphas[name, index] = solver.solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
     return alphas
 
 

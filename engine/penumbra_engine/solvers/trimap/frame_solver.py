@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ def leans_on_background(solver: str, background: Background | None) -> bool:
     return solver in OVER_BACKGROUND and background is not None and not background.why_not
 
 
+class FrameSolver(NamedTuple):
+    """solve: finds alpha on the frame; it wants trimap=, and takes what the solver takes. behind: 3 x H x W, the
+    background as the frame lights it; None where the solver doesn't lean on one."""
+
+    solve: Callable[..., Solution]
+    behind: Tensor | None
+
+
 def frame_solver(
     shot: Shot,
     plates: Plates,
@@ -40,13 +48,12 @@ def frame_solver(
     solver: str,
     index: int,
     shadows: float = SHADOWS,
-) -> Callable[..., Solution]:
-    """The solver for a frame and its picture, with the background where it can use it; it wants trimap=, and takes
-    start= and tolerance=. trimaps: names x H x W, of all objects on the frame: what is left of it shows the light.
-    shadows: as for closed_form_over_background."""
+) -> FrameSolver:
+    """The solver for a frame and its picture, with the background where it can use it. trimaps: names x H x W, of all
+    objects on the frame: what is left of it shows the light. shadows: as for closed_form_over_background."""
     behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
     if background is None or behind is None or seen is None or not leans_on_background(solver, background):
-        return partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None])
+        return FrameSolver(partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None]), None)
     picture = torch.from_numpy(plates.plate[index])
     bare = torch.from_numpy((trimaps == 0).all(0))
     light = _light(picture, behind, bare)
@@ -62,7 +69,7 @@ def frame_solver(
         told = passing(plates, background, motion, index, trimap[0, 0].numpy(), light, variance)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
-    return solve
+    return FrameSolver(solve, behind)
 
 
 def _light(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
