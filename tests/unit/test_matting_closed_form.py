@@ -78,9 +78,19 @@ def test_a_warm_start_reaches_the_same_answer_sooner() -> None:
     count = torch.get_num_threads() + 1  # all but one of them are solved at a time and start afresh
     again = closed_form(picture.repeat(count, 1, 1, 1), trimap.repeat(count, 1, 1, 1))
     assert cold.iterations[0] > 3 and again.iterations == [cold.iterations[0]] * (count - 1) + [0]
+    picture, trimap, _ = ramp()  # whose alpha nothing is clamped of
+    cold = closed_form(picture, trimap)
     given = closed_form(picture, trimap, start=cold.alpha)
-    assert given.iterations[0] < cold.iterations[0]
+    assert cold.iterations[0] > 0 and given.iterations == [0]
     assert (given.alpha - cold.alpha).abs().max() < 1e-3
+
+
+def test_a_wrong_start_costs_nothing() -> None:
+    picture, trimap = textured()
+    noise = torch.rand(trimap.shape, generator=torch.Generator().manual_seed(0))
+    cold, astray = closed_form(picture, trimap), closed_form(picture, trimap, start=noise)
+    assert astray.iterations[0] <= cold.iterations[0] + 1
+    assert (astray.alpha - cold.alpha).abs().max() < 1e-3
 
 
 def test_without_unknown_pixels_the_trimap_comes_back() -> None:

@@ -29,6 +29,6 @@ def closed_form(
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
         system = matting_laplacian(frame, unknown, known, epsilon)
-        return system.solve(TwoLevel(system, frame), guess, tolerance, limit)
+        return TwoLevel(system, frame).solve(guess, tolerance, limit)
 
     return solve_frames(picture, trimap, start, solve)

@@ -77,7 +77,7 @@ def closed_form_over_background(
             weight = _TRUST / (evidence.variance + _SPREAD) * torch.exp(-0.5 * unexplained)
             data = (evidence.mean.double(), weight.double())
         system = matting_laplacian(plate, unknown, known, epsilon, data)
-        return system.solve(TwoLevel(system, plate), guess, tolerance, limit)
+        return TwoLevel(system, plate).solve(guess, tolerance, limit)
 
     none = torch.zeros_like(variance)
     planes = [none if plane is None else plane.to(none) for plane in (foreground, distance, expected)]

@@ -20,7 +20,7 @@ class Solved(NamedTuple):
 
 
 class Preconditioner(Protocol):
-    """Something near A^-1, symmetric positive definite."""
+    """Something near A^-1."""
 
     def __call__(self, residual: Tensor, /) -> Tensor: ...
 
@@ -74,23 +74,23 @@ class LinearSystem:
         return cls(matrix, diagonal, right, unknown)
 
     def solve(self, precondition: Preconditioner, start: Tensor, tolerance: float, limit: int) -> Solved:
-        """Preconditioned conjugate gradients (Hestenes & Stiefel 1952) from `start` until |b - A x| <= tolerance |b| or
-        `limit` iterations are done."""
+        """Conjugate gradients (Hestenes & Stiefel 1952) from `start` until |b - A x| <= tolerance |b| or `limit`
+        iterations are done. Each direction is made conjugate to the one before by itself, so that the preconditioner
+        need not be quite symmetric (flexible conjugate gradients, Notay 2000)."""
         x = start.clone()
         bound = tolerance * float(self.right.norm())
         if bound == 0:
             return Solved(torch.zeros_like(x), 0.0, 0)
         residual = self.right - self.matrix @ x
-        direction, last = torch.zeros_like(x), 1.0
+        direction, spread, energy = torch.zeros_like(x), torch.zeros_like(x), 1.0
         iterations = 0
         while iterations < limit and float(residual.norm()) > bound:
             step = precondition(residual)
-            product = float(residual @ step)
-            direction = step + product / last * direction
+            direction = step - float(step @ spread) / energy * direction
             spread = self.matrix @ direction
-            length = product / float(direction @ spread)
+            energy = float(direction @ spread)
+            length = float(residual @ direction) / energy
             x += length * direction
             residual -= length * spread
-            last = product
             iterations += 1
         return Solved(x, tolerance * float(residual.norm()) / bound, iterations)

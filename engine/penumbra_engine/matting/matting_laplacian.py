@@ -107,20 +107,20 @@ def _half(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tenso
     window may be, else 0."""
     functions = _functions(near, colour, centres, epsilon)
     count, result = colour.shape[1], []
-    windows = F.pad(centres, (1, 1)) / _WINDOW
     for dy in range(_REACH + 1):
         for dx in range(-_REACH if dy else 0, _REACH + 1):
             total = torch.zeros_like(centres)
             for y in range(3 - dy):  # of the first pixel in the window, whose centre so lies 1 - y rows below it
-                tie = torch.zeros_like(colour)
+                tie = torch.zeros_like(centres)
                 for x in range(max(0, -dx), min(3, 3 - dx)):
                     centre = slice(2 - x, 2 - x + count)
-                    tie.addcmul_(functions[3 * y + x, :, centre], functions[3 * (y + dy) + x + dx, :, centre])
-                    tie[0] += windows[centre]
-                total += _from_row(near, tie.sum(0), 1 - y)
+                    one, other = functions[3 * y + x], functions[3 * (y + dy) + x + dx]
+                    for k in range(len(one)):
+                        tie.addcmul_(one[k, centre], other[k, centre], value=-1)
+                total += _from_row(near, tie, 1 - y)
             result.append(total)
-    result[0] -= _WINDOW * _box(near, windows)
-    return -torch.stack(result)
+    result[0] += _box(near, F.pad(centres, (1, 1)))
+    return torch.stack(result)
 
 
 def _from_row(near: _Near, values: Tensor, down: int) -> Tensor:
@@ -135,23 +135,31 @@ def _box(near: _Near, values: Tensor) -> Tensor:
 
 
 def _functions(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tensor:
-    """The affine functions of the colours of windows, orthonormal but for epsilon and centred: 9 x 3 x (M + 2), one
-    more to both sides, by the Cholesky factor of the scatter of colours plus epsilon; 0 where no window may be. All in
-    double precision: alpha hangs on eigenvalues that are smaller than the rounding errors of single."""
+    """The affine functions of the colours of windows, orthonormal but for epsilon: 9 x 4 x (M + 2), one more to both
+    sides, three that are centred, by the Cholesky factor of the scatter of colours plus epsilon, and the constant; 0
+    where no window may be. All in double precision: alpha hangs on eigenvalues that are smaller than the rounding
+    errors of single."""
     count = colour.shape[1]
-    wide = F.pad(colour, (1, 1))
-    mean = _box(near, wide) / _WINDOW
-    rows = [F.pad(_from_row(near, colour, down), (1, 1)) for down in (-1, 0, 1)]
-    offset = torch.stack([row[:, x : x + count] - mean for row in rows for x in range(3)])
-    gram = {(i, j): (offset[:, i] * offset[:, j]).sum(0) for i in range(3) for j in range(i + 1)}
-    l00 = (gram[0, 0] + epsilon).sqrt()
-    l10, l20 = gram[1, 0] / l00, gram[2, 0] / l00
-    l11 = (gram[1, 1] + epsilon - l10.square()).clamp(min=epsilon / 2).sqrt()
-    l21 = (gram[2, 1] - l20 * l10) / l11
-    l22 = (gram[2, 2] + epsilon - l20.square() - l21.square()).clamp(min=epsilon / 2).sqrt()
-    functions = offset.new_zeros(_WINDOW, 3, count + 2)
-    first, second, third = functions[..., 1:-1].unbind(1)
-    torch.mul(offset[:, 0], centres / l00, out=first)
-    torch.mul(offset[:, 1] - l10 * first, centres / l11, out=second)
-    torch.mul(offset[:, 2] - l20 * first - l21 * second, centres / l22, out=third)
+    mean = _box(near, F.pad(colour, (1, 1))) / _WINDOW
+    functions = colour.new_empty(_WINDOW, 4, count + 2)
+    functions[..., 0], functions[..., -1] = 0, 0
+    first, second, third, constant = functions[..., 1:-1].unbind(1)
+    for y in range(3):
+        row = F.pad(_from_row(near, colour, y - 1), (1, 1))
+        for x in range(3):
+            torch.sub(row[:, x : x + count], mean, out=functions[3 * y + x, :3, 1:-1])
+
+    def scatter(one: Tensor, other: Tensor) -> Tensor:
+        return (one * other).sum(0)
+
+    l00 = (scatter(first, first) + epsilon).sqrt()
+    l10, l20 = scatter(first, second) / l00, scatter(first, third) / l00
+    l11 = (scatter(second, second) + epsilon - l10.square()).clamp(min=epsilon / 2).sqrt()
+    l21 = (scatter(second, third) - l20 * l10) / l11
+    l22 = (scatter(third, third) + epsilon - l20.square() - l21.square()).clamp(min=epsilon / 2).sqrt()
+    first.mul_(1 / l00)
+    second.addcmul_(first, l10, value=-1).mul_(1 / l11)
+    third.addcmul_(first, l20, value=-1).addcmul_(second, l21, value=-1).mul_(1 / l22)
+    constant.fill_(1 / 3)
+    functions[..., 1:-1] *= centres
     return functions

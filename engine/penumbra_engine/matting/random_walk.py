@@ -32,7 +32,7 @@ def random_walk(
 
     def solve(frame: Tensor, unknown: Tensor, known: Tensor, guess: Tensor) -> Solved:
         system = _walks(frame, unknown, known, stiffness)
-        return system.solve(TwoLevel(system, frame[:0]), guess, tolerance, limit)
+        return TwoLevel(system, frame[:0]).solve(guess, tolerance, limit)
 
     return solve_frames(picture, trimap, start, solve)
 

@@ -28,7 +28,7 @@ def split(picture: Tensor, trimap: Tensor) -> tuple[Tensor, Tensor]:
     if min(picture.shape[-2:]) < _SMALLEST:
         raise InputError(f"the picture is {_size(picture)}; it needs at least {_SMALLEST} x {_SMALLEST} pixels")
     for name, values in (("picture", picture), ("trimap", trimap)):
-        if not values.isfinite().all():
+        if not torch.stack(values.aminmax()).isfinite().all():  # NaN is the least and the most of all
             raise InputError(
                 f"the {name} holds values that are no number (NaN or infinite); replace them by a finite one"
             )
