@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from penumbra_engine.imaging.carried_depth import agreement, carry
+from penumbra_engine.imaging.carried_depth import agreement, carry, keep_in_front
 from penumbra_engine.imaging.pinhole import Cameras
 from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, smooth, sweep, tighten
 
@@ -74,6 +74,13 @@ def test_depth_behind_an_object_is_carried_in_with_the_occluder_in_front() -> No
     assert carried[20, 28].item() == pytest.approx(FAR, abs=1e-3)
     assert carried[20, 40].item() == pytest.approx(NEAR, abs=1e-3)
     assert agreement(wrong, hidden, view, rays, 4, others, 0.01)[20, 28] == 0  # a wrong depth is confirmed by none
+
+
+def test_what_stood_clearly_in_front_is_not_taken_away_and_an_outline_is() -> None:
+    """A pole and the outline of a shadow, both before a wall once the effects beside them are left out."""
+    before, after = torch.full((4, 6), FAR), torch.full((4, 6), FAR)
+    before[:, 1], before[:, 4] = 2 * FAR, 1.3 * FAR
+    assert torch.equal(keep_in_front(before, after), torch.where(before == 2 * FAR, before, after))
 
 
 def test_depth_breaks_beside_a_step_and_not_on_a_slope() -> None:

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.filters import box
-from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
+from penumbra_engine.matting.triangulation import triangulation
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, light_under, rough_trimap, solve_edge
 
 SIDE, BAND, SIGMA, SHADOW = 96, 8.0, 0.005, 0.6
 
@@ -30,7 +31,8 @@ def disc(softness: float, shade: Tensor, mottled: float = 0.0) -> tuple[Tensor, 
 
 def solve(picture: Tensor, shade: Tensor, mask: np.ndarray, rounds: int = ROUNDS) -> Tensor:
     variance = torch.full((SIDE, SIDE), SIGMA**2)
-    return solve_edge(picture, wall(), shade.expand(3, -1, -1), variance, mask, BAND, rounds=rounds)
+    behind = wall() * light_under(shade.expand(3, -1, -1), mask, BAND)
+    return solve_edge(picture, behind, variance, mask, BAND, rounds=rounds)
 
 
 @pytest.mark.parametrize("softness, mottled", [(1.0, 0.0), (4.0, 0.0), (4.0, 0.05)])
@@ -85,9 +87,30 @@ def test_a_part_beside_the_edge_that_is_known_to_show_its_own_colour_is_solid() 
     pole[4:18, 46:50] = True
     picture[:, torch.from_numpy(pole)] = 0.02
     variance = torch.full((SIDE, SIDE), SIGMA**2)
-    without, with_it = (
-        solve_edge(picture, wall(), lit.expand(3, -1, -1), variance, mask | pole, BAND, shown=shown)
-        for shown in (None, pole)
-    )
+    without, with_it = (solve_edge(picture, wall(), variance, mask | pole, BAND, shown=shown) for shown in (None, pole))
     assert with_it[pole].mean() > 0.95 and with_it[pole].mean() > without[pole].mean()
     assert with_it[:, :38][alpha[:, :38] == 0].mean() < 0.01
+
+
+def test_other_frames_are_heard_where_colours_say_nothing() -> None:
+    """A disc of the wall's own colour, which was before another wall a frame ago."""
+    _, alpha, mask = disc(8.0, torch.ones(SIDE, SIDE))
+    random = torch.Generator().manual_seed(4)
+    plain = torch.full((3, SIDE, SIDE), 0.4)
+    picture, other = (plain + SIGMA * torch.randn(plain.shape, generator=random) for _ in range(2))
+    beside = alpha * plain + (1 - alpha) * wall() + (other - plain)
+    variance = torch.full((SIDE, SIDE), SIGMA**2)
+    told = triangulation(picture, plain, [(beside, wall(), 2 * variance)])
+    near = (alpha > 0) & (alpha < 1)
+    with_it, without = (
+        (solve_edge(picture, plain, variance, mask, BAND, told=of) - alpha)[near].abs().mean() for of in (told, None)
+    )
+    assert with_it < 0.1 and with_it < without / 2
+
+
+def test_a_rough_mask_leaves_a_band_in_doubt() -> None:
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[30:60, 30:60] = True
+    trimap = rough_trimap(mask, BAND)
+    assert trimap[45, [20, 24, 28, 31, 36, 45]].tolist() == [0, 0.5, 0.5, 0.5, 1, 1]
+    assert rough_trimap(np.zeros_like(mask), BAND).max() == 0 and rough_trimap(np.ones_like(mask), BAND).min() == 1

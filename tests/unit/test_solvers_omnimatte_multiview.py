@@ -23,7 +23,7 @@ from stages import finished
 
 COUNT, HEIGHT, WIDTH = 16, 40, 72
 FAR, NEAR = 0.1, 0.2  # inverse depths: the wall moves by 1 px a frame, the post by 2
-HANGING = 0.15
+HANGING = 0.14
 
 
 @pytest.fixture(scope="module")

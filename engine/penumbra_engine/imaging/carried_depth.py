@@ -9,6 +9,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.pinhole import Cameras
 
 _RELATIVE, _STEPS = 0.02, 0.75  # inverse depths this much apart are of one surface
+_IN_FRONT = 1.5  # times the inverse depth: what stands so far in front is no outline on a surface
 
 
 def alike(a: Tensor, b: Tensor, step: float) -> Tensor:
@@ -59,6 +60,12 @@ def carry(
     own = valid[target].float()
     mean = (own * depth[target] + torch.where(same, candidates, 0.0).sum(0)) / (own + same.sum(0)).clamp(min=1)
     return fill_smoothly(mean[None], (mean > 0).float())[0]
+
+
+def keep_in_front(before: Tensor, after: Tensor) -> Tensor:
+    """Inverse depth carried anew without what effects were found on, but what stood clearly in front stays: next to a
+    pole something is found on many frames, for want of a better background, and that took the pole away. H x W all."""
+    return torch.where(before > _IN_FRONT * after, before, after)
 
 
 def _foremost(candidates: Tensor, step: float) -> Tensor:

@@ -16,7 +16,7 @@ from penumbra_engine.solvers.clean_plate.thin import thin_parts
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.edge import solve_edge
+from penumbra_engine.solvers.omnimatte.edge import light_under, solve_edge
 from penumbra_engine.solvers.omnimatte.refine import effect_behind
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -90,7 +90,8 @@ def _in_closed_form(
     thin = thin_parts(picture, canvas, index, mask, band) if drawn else None
     if thin is not None:
         mask = mask | thin
-    solid = solve_edge(picture, background, transmission, variance.mean(0), mask, band, drawn, thin)
+    behind = background * light_under(transmission, mask, band)
+    solid = solve_edge(picture, behind, variance.mean(0), mask, band, drawn, thin)
     _, effect = effect_behind(solid, effect, mask, band)
     return solid, effect
 

@@ -60,6 +60,11 @@ class Canvas:
         """Whether all frames share one background: the camera is static."""
         return len(self._background) == 1
 
+    @property
+    def by_depth(self) -> bool:
+        """Whether it was put together by the depth of the scene, parts of which may stand before an object."""
+        return self._sure is not None
+
     def content(self, index: int) -> str:
         """A key of what is known of a frame: while that is the same, so is all that is made of it. It holds the key of
         the canvas for which that was found."""

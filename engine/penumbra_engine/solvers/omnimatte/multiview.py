@@ -9,7 +9,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
-from penumbra_engine.imaging.carried_depth import alike, nearest
+from penumbra_engine.imaging.carried_depth import alike, keep_in_front, nearest
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
@@ -140,8 +140,10 @@ class MultiView:
         lost = np.stack(
             [self._masked(index) | dilate(self.state[index][0] == DISTURBED, reach) for index in range(self.count)]
         )
-        depth: Stack | None = None
+        before, depth = self.geometry.depth, None
+        assert before is not None
         for index, inverse_depth in enumerate(self.geometry.carried(lost)):
+            inverse_depth = keep_in_front(torch.from_numpy(before[index][0]), inverse_depth)
             if depth is None:
                 depth = self.entry.create_stack("depth", (self.count, 1, *inverse_depth.shape))
             depth[index] = inverse_depth[None].numpy()

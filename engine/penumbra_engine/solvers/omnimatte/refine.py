@@ -14,12 +14,14 @@ from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.motion import measure_motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, light_under, rough_trimap, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
+from penumbra_engine.solvers.passing import asked, passing
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steps import Steps
+from penumbra_engine.solvers.steps import Steps, within
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
 # Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
@@ -27,6 +29,8 @@ _BARE, _HELD = 0.02, 0.4
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
 _OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
+_GUESSED = 1e-3  # what a background counts for that was never seen, beside one that was
+_MOTION = 0.2  # of the time
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -59,16 +63,31 @@ def refine(
     store: Store,
 ) -> Steps[Layers]:
     """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
-    Each frame by what is known of that frame alone."""
+
+    Each frame by what is known of that frame, and but for a draft by what those beside it show of its objects before
+    other parts of the background. What depth tells of stands before an object too, and there it lets nothing through.
+    """
     band, rounds = max(3.0, _BAND * shot.width), 1 if quality == "draft" else ROUNDS
+    motion = None
+    if quality != "draft" and not canvas.by_depth:
+        motion = yield from within((0.0, _MOTION), measure_motion(plates, store))
     inputs = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))]
+    if motion:
+        told_by = [[canvas.picture(other) for other in asked(t, len(shot.frames))] for t in range(len(shot.frames))]
+        inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
 
     def refined(index: int) -> dict[str, np.ndarray]:
         picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
         transmission, effect = bound.read(index)
         union = masks.union(index)
         union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
-        solid, effect = objects_and_effect(picture, background, transmission, effect, union, canvas, band, rounds)
+        light = light_under(transmission, union, band)
+        variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
+        told = None
+        if motion:
+            trimap, noise = rough_trimap(union, band), variance / canvas.seen(index).clamp(min=_GUESSED)
+            told = passing(plates, canvas.background, motion, index, trimap, light, noise)
+        solid, effect = objects_and_effect(picture, background * light, variance, effect, union, band, rounds, told)
         parts = _membership(masks.objects(index)) * solid
         alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
         confidence = _confidence(canvas, index, alpha)
@@ -76,25 +95,26 @@ def refine(
 
     objects = (len(shot.masks), shot.height, shot.width)
     shapes = {"alpha": objects, "solid": objects, "confidence": (1, shot.height, shot.width)}
-    entry = yield from frame_by_frame(store, "refine", plates.key, inputs, shapes, refined)
+    solved = frame_by_frame(store, "refine", plates.key, inputs, shapes, refined)
+    entry = yield from within((_MOTION if motion else 0.0, 1.0), solved)
     return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"), tuple(inputs))
 
 
 def objects_and_effect(
     picture: Tensor,
-    background: Tensor,
-    transmission: Tensor,
+    behind: Tensor,
+    variance: Tensor,
     effect: Tensor,
     union: np.ndarray,
-    canvas: Canvas,
     band: float,
     rounds: int = ROUNDS,
+    told: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Alpha of the objects together, and of the effects behind them. H x W each. band, rounds: as of `solve_edge`."""
+    """Alpha of the objects together, and of the effects behind them. H x W each. behind, variance, band, rounds, told:
+    as of `solve_edge`."""
     if not union.any():
         return torch.zeros_like(effect), effect
-    variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
-    solid = solve_edge(picture, background, transmission, variance, union, band, rounds=rounds)
+    solid = solve_edge(picture, behind, variance, union, band, rounds=rounds, told=told)
     bare, effect = effect_behind(solid, effect, union, band)
     return solid * (1 - bare), effect
 

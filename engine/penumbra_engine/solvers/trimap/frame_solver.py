@@ -15,8 +15,8 @@ from penumbra_engine.matting.solution import Solution
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.passing import passing
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.trimap.passing import passing
 
 _LIGHT = 2  # px: light is measured on means over squares of twice that and one
 _BRIGHTEST = 4.0  # times the background: more is no light on it
@@ -65,8 +65,13 @@ def frame_solver(
     variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
     over = {"background": behind[None], "variance": variance[None, None], "shadows": shadows}
 
+    def backgrounds(frame: int) -> Tensor:
+        full = background.read(frame)
+        assert full is not None
+        return full
+
     def solve(*, trimap: Tensor, **more: Any) -> Solution:
-        told = passing(plates, background, motion, index, trimap[0, 0].numpy(), light, variance)
+        told = passing(plates, backgrounds, motion, index, trimap[0, 0].numpy(), light, variance)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
     return FrameSolver(solve, behind)

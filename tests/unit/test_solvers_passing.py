@@ -1,5 +1,6 @@
 """What neighbouring frames show of an object as it moves."""
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,12 +10,12 @@ import torch
 
 from penumbra_engine.matting.triangulation import by_triangulation
 from penumbra_engine.solvers.motion import Motion
-from penumbra_engine.solvers.trimap.passing import passing
+from penumbra_engine.solvers.passing import asked, passing
 
 HEIGHT, WIDTH, COUNT, STEP = 40, 160, 4, 2
 
 
-def shot(alpha: float = 0.5) -> tuple[Any, Any, Motion, np.ndarray]:
+def shot(alpha: float = 0.5) -> tuple[Any, Callable[[int], torch.Tensor], Motion, np.ndarray]:
     """A disc that moves by STEP px a frame before blots of all colours, its rim half transparent: plates, background,
     motion, which is known inside the disc alone, and where its rim is on the second frame."""
     random = np.random.default_rng(0)
@@ -29,9 +30,8 @@ def shot(alpha: float = 0.5) -> tuple[Any, Any, Motion, np.ndarray]:
         flow[index, 3] *= -1
     flow[-1, :3], flow[0, 3:] = 0, 0
     away = np.hypot(y - 20, x - 70 - STEP)
-    behind: Any = SimpleNamespace(read=lambda index: torch.from_numpy(wall))
     plates: Any = SimpleNamespace(plate=plate)
-    return plates, behind, Motion("m", flow), away  # type: ignore[arg-type]
+    return plates, lambda index: torch.from_numpy(wall), Motion("m", flow), away  # type: ignore[arg-type]
 
 
 def trimap(away: np.ndarray) -> np.ndarray:
@@ -65,12 +65,15 @@ def test_what_reaches_the_border_or_leaves_the_picture_is_told_in_numbers(height
     drawn[-1, -1] = 0.5 if drawn.size > 1 else 1
     wall = random.uniform(0, 50, (3, height, width)).astype(np.float32)
     plates: Any = SimpleNamespace(plate=random.uniform(0, 50, (3, 3, height, width)).astype(np.float32))
-    behind: Any = SimpleNamespace(read=lambda index: torch.from_numpy(wall))
     flow = random.normal(0, 30, (3, 6, height, width)).astype(np.float32)
     flow[:, 2::3], flow[-1, :3], flow[0, 3:] = 1, 0, 0
     light, noise = torch.ones(3, height, width), torch.full((height, width), 1e-4)
     for count, index in ((1, 0), (3, 0), (3, 1), (3, 2)):  # one frame alone, the first, one between, the last
         motion = Motion("m", flow[:count] if count > 1 else 0 * flow[:1])  # type: ignore[arg-type]
-        told = passing(plates, behind, motion, index, drawn, light, noise)
+        told = passing(plates, lambda frame: torch.from_numpy(wall), motion, index, drawn, light, noise)
         assert told.shape == (4, height, width) and bool(told.isfinite().all())
         assert count > 1 or not told.any()
+
+
+def test_the_frames_beside_one_are_asked() -> None:
+    assert asked(0, 5) == [1, 2] and asked(2, 5) == [0, 1, 3, 4] and asked(4, 5) == [2, 3] and asked(0, 1) == []

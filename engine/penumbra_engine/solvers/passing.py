@@ -1,6 +1,6 @@
 """Passing: an object that moves is seen before another background on neighbouring frames, which tells its alpha."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -11,7 +11,6 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.flow import fetched
 from penumbra_engine.matting.triangulation import triangulation
-from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 
@@ -21,20 +20,30 @@ _NEAR = 4  # px: how well an object moves along is measured on means over square
 _TRUSTED = 0.5  # of the motion
 
 
+def asked(index: int, count: int) -> list[int]:
+    """The frames beside one of `count` that `passing` asks."""
+    return [other for other in range(index - _FRAMES, index + _FRAMES + 1) if 0 <= other < count and other != index]
+
+
 def passing(
-    plates: Plates, background: Background, motion: Motion, index: int, trimap: np.ndarray, light: Tensor, noise: Tensor
+    plates: Plates,
+    background: Callable[[int], Tensor],
+    motion: Motion,
+    index: int,
+    trimap: np.ndarray,
+    light: Tensor,
+    noise: Tensor,
 ) -> Tensor:
     """What the frames beside one tell of an object's alpha, 4 x H x W as of `triangulation`.
 
-    trimap: H x W, of the object. light: 3 x H x W, what is left of the background's light, as the object's shadows go
-    along with it. noise: H x W, variance of picture less background.
+    background: of a frame, 3 x H x W. trimap: H x W, of the object. light: 3 x H x W, what is left of the background's
+    light, as the object's shadows go along with it. noise: H x W, variance of picture less background.
     """
     told = torch.zeros(4, *trimap.shape)
     if not (trimap == 1).any():
         return told
     rows, columns = box_of(torch.from_numpy(trimap > 0), _NEAR)  # what lies beyond would only be thrown away
-    picture, behind = torch.from_numpy(plates.plate[index])[:, rows, columns], background.read(index)
-    assert behind is not None
+    picture, behind = torch.from_numpy(plates.plate[index])[:, rows, columns], background(index)
     light, noise = light[:, rows, columns], noise[rows, columns]
     surely = trimap[rows, columns] == 1
     there = torch.from_numpy(surely).to(picture)
@@ -44,8 +53,6 @@ def passing(
 
     def others() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         for frame, at in _beside(motion, index, surely, here):
-            full = background.read(frame)
-            assert full is not None
             beside = torch.from_numpy(fetched(plates.plate[frame], *at))
             # Where it is sure of itself, an object shows by how much it changes on its way.
             changed = box(((beside - picture).square().mean(0) * there)[None, None], _NEAR)[0, 0]
@@ -53,7 +60,7 @@ def passing(
             far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * width) ** 2
             inside = torch.from_numpy(((at >= 0) & (at <= np.array([[[width - 1]], [[height - 1]]]))).all(0))
             variance = torch.where(inside, (2 * noise + changed) * (1 + far), torch.inf)
-            yield beside, torch.from_numpy(fetched(full.numpy(), *at)) * light, variance
+            yield beside, torch.from_numpy(fetched(background(frame).numpy(), *at)) * light, variance
 
     told[:, rows, columns] = triangulation(picture, behind[:, rows, columns] * light, others())
     return told
