@@ -68,3 +68,22 @@ def test_a_picture_does_not_end_at_its_edges() -> None:
 
     assert torch.allclose(predict.in_bands(Mean(), torch.ones(CHANNELS, 40, 50)), torch.ones(1, 40, 50))
     assert predict.in_bands(Mean(), torch.ones(CHANNELS, 6, 50)).shape == (1, 6, 50)
+
+
+class Same(nn.Module):
+    """Finds the picture itself, and keeps the sizes that it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, int]] = []
+
+    def forward(self, seen: Tensor) -> Tensor:
+        self.sizes.append((seen.shape[2], seen.shape[3]))
+        return seen
+
+
+@pytest.mark.parametrize("size", [(270, 480), (37, 9), (1, 1), (2500, 33)])
+def test_a_picture_of_any_size_is_looked_at_in_whole_cells(size: tuple[int, int]) -> None:
+    network, seen = Same(), torch.rand(1, *size, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(predict.in_bands(network, seen), seen)
+    assert all(height % 16 == width % 16 == 0 for height, width in network.sizes)

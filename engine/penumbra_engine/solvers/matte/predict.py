@@ -17,8 +17,9 @@ from penumbra_engine.solvers.steps import Steps, code_version
 
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
 _SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
-_BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them; multiples of 16
-_MIRRORED = 32  # px, a multiple of 16 too
+_CELL = 16  # px of the picture in one of the coarsest features
+_BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them: whole cells
+_MIRRORED = 32  # px, whole cells too
 _LOOKED, _HELD = 420, 100  # bytes a pixel: of what is looked at together, and of the frame
 
 
@@ -73,16 +74,18 @@ def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:
     8K would take over ten gigabytes at once.
 
     The picture is mirrored at its edges, as it is in the views that the network learned from: it takes the zeros beyond
-    them for more of an object that comes near.
+    them for more of an object that comes near. And as views are it is looked at in whole cells: where one is cut off,
+    coarse features are enlarged by a little less than two, and lie astray of the fine ones.
     """
     height, width = seen.shape[1:]
     around = min(_MIRRORED, height - 1, width - 1)
-    seen = F.pad(seen[None], (around,) * 4, mode="reflect")
+    right, below = (-(side + 2 * around) % _CELL for side in (width, height))
+    seen = F.pad(F.pad(seen[None], (around,) * 4, mode="reflect"), (0, right, 0, below), mode="replicate")
     rows = _BAND if height > _BAND + _MARGIN else height
     parts = []
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        first, last = max(0, top + around - _MARGIN), min(height + 2 * around, bottom + around + _MARGIN)
+        first, last = max(0, top + around - _MARGIN), bottom + around + _MARGIN
         found = network(seen[:, :, first:last])[0]
         parts.append(found[:, top + around - first : bottom + around - first, around : around + width])
     return torch.cat(parts, 1)
