@@ -28,6 +28,13 @@ def test_noise_alone_is_no_disturbance(clean: Tensor) -> None:
     assert found.median() < 2 and (found > 3.5).float().mean() < 0.01
 
 
+@pytest.mark.parametrize("radius", [2, 5])
+def test_noise_is_no_more_at_the_border(radius: int) -> None:
+    wall = torch.full((400, 3, HEIGHT, WIDTH), 0.4)
+    found = disturbance(noisy(wall), wall, NOISE, torch.zeros(HEIGHT, WIDTH), radius, uneven=0.0).square().mean(0)
+    assert found.max() < 1.4 * found.min()
+
+
 @pytest.mark.parametrize("tolerance", [0.0, 0.2])
 def test_a_shadow_is_a_disturbance(tolerance: float) -> None:
     wall = torch.full((3, HEIGHT, WIDTH), 0.4)

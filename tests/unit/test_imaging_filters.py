@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.filters import box, denoise_ratio, local_range
+from penumbra_engine.imaging.filters import box, box_scatter, denoise_ratio, local_range
 
 SIGMA = 0.02
 
@@ -26,6 +26,12 @@ def test_box_of_one_pixel_is_the_pixel() -> None:
 def test_box_is_larger_than_the_picture() -> None:
     picture = torch.tensor([[1.0, 3.0]])[None, None]
     torch.testing.assert_close(box(picture, 3), torch.tensor([[13 / 7, 15 / 7]])[None, None])
+
+
+@pytest.mark.parametrize(("height", "width", "radius"), [(7, 12, 2), (3, 4, 2), (1, 6, 1), (2, 1, 3), (5, 5, 0)])
+def test_means_over_repeated_pixels_scatter_more(height: int, width: int, radius: int) -> None:
+    single = torch.eye(height * width).reshape(-1, 1, height, width)  # each pixel's part in all means
+    torch.testing.assert_close(box_scatter(height, width, radius), box(single, radius).square().sum((0, 1)))
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64])

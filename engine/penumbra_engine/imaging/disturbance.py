@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from penumbra_engine.imaging.filters import box, local_range
+from penumbra_engine.imaging.filters import box, box_scatter, local_range
 from penumbra_engine.imaging.noise import Noise
 
 LEAST_UNEVEN, MOST_UNEVEN = 0.004, 0.015  # relative: how much too bright or dark a background is over wide parts
@@ -63,15 +63,15 @@ def disturbance(
     the noise, where it was measured; then tolerance tells of what moves as a whole only.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
-    count, smooth = (2 * radius + 1) ** 2, box(background, radius)
-    variance = box(noisy, radius) / count + (uneven * smooth).square()
+    share, smooth = box_scatter(*picture.shape[-2:], radius).to(picture), box(background, radius)
+    variance = box(noisy, radius) * share + (uneven * smooth).square()
     moves = (tolerance > 0).float() if doubt is None else torch.ones_like(tolerance)
     if moves.any():
         together = (tolerance * slope(smooth)).square()
         if doubt is None:
-            apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE / count)
+            apart = box((tolerance * slope(background)).square(), radius) * (_ALIKE * share)
         else:
-            apart = box(doubt, radius) * min(1.0, _SCATTERED / count)
+            apart = box(doubt, radius) * (_SCATTERED * share).clamp(max=1)
         variance = variance + together + apart + moves * _errs_both_ways(difference, noisy, radius + 1)
     return (box(difference, radius).abs() / variance.sqrt()).amax(1)
 

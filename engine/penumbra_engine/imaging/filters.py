@@ -22,6 +22,20 @@ def box(picture: Tensor, radius: int) -> Tensor:
     return F.avg_pool2d(F.avg_pool2d(padded, (1, size), 1), (size, 1), 1)
 
 
+def box_scatter(height: int, width: int, radius: int) -> Tensor:
+    """What means by `box` keep of the variance of single pixels that scatter on their own, H x W: one part in (2 radius
+    + 1)^2, and more at the border, which is repeated."""
+    return _scatter_along(height, radius)[:, None] * _scatter_along(width, radius)
+
+
+def _scatter_along(length: int, radius: int) -> Tensor:
+    if length == 1:
+        return torch.ones(1)
+    size, place = 2 * radius + 1, torch.arange(float(length))
+    first, last = ((radius - away).clamp(min=0) + 1 for away in (place, length - 1 - place))  # times that ends count
+    return (first.square() + last.square() + (size - first - last)) / size**2
+
+
 def local_range(picture: Tensor, radius: int) -> Tensor:
     """Largest less smallest value in a square of 2 radius + 1 pixels. N x C x H x W."""
     size = 2 * radius + 1
