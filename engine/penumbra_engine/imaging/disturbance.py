@@ -63,7 +63,8 @@ def disturbance(
     the noise, where it was measured; then tolerance tells of what moves as a whole only.
     """
     difference, noisy = picture - background, noise.variance(torch.maximum(picture, background))
-    share, smooth = box_scatter(*picture.shape[-2:], radius).to(picture), box(background, radius)
+    height, width = picture.shape[-2:]
+    share, smooth = box_scatter(height, width, radius).to(picture), box(background, radius)
     variance = box(noisy, radius) * share + (uneven * smooth).square()
     moves = (tolerance > 0).float() if doubt is None else torch.ones_like(tolerance)
     if moves.any():
