@@ -58,6 +58,19 @@ def test_nothing_is_told_where_motion_is_not_known() -> None:
     assert passing(plates, behind, motion, 1, np.minimum(trimap(away), 0.5), light, noise).abs().max() == 0
 
 
+def test_a_guess_at_what_a_neighbouring_frame_hides_hardly_counts() -> None:
+    plates, behind, motion, away = shot()
+    light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
+    rim, told = torch.from_numpy((away > 10.5) & (away < 13.5)), []
+    for often in (1.0, 0.0):
+
+        def seen(index: int, often: float = often) -> torch.Tensor:
+            return torch.full((HEIGHT, WIDTH), 1.0 if index == 1 else often)
+
+        told.append(passing(plates, behind, motion, 1, trimap(away), light, noise, seen)[2, rim])
+    assert (told[1] < 0.02 * told[0]).all()
+
+
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (7, 1), (17, 23)])
 def test_what_reaches_the_border_or_leaves_the_picture_is_told_in_numbers(height: int, width: int) -> None:
     random = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from penumbra_engine.matting.solution import Solution
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
-from penumbra_engine.solvers.passing import passing
+from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
 
 _LIGHT = 2  # px: light is measured on means over squares of twice that and one
@@ -23,7 +23,6 @@ _BRIGHTEST = 4.0  # times the background: more is no light on it
 _MEAN_OVER_MEDIAN = 2.0  # of a squared difference that is noise
 #: How likely beforehand a pixel is in a shadow that ends under the edge, so isn't seen beside it.
 SHADOWS = 0.2
-_GUESSED = 1e-3  # what a background counts for that was never seen
 
 
 def leans_on_background(solver: str, background: Background | None) -> bool:
@@ -62,16 +61,18 @@ def frame_solver(
     # Most of what lies outside the object is as it always is: the median knows nothing of what else moves there.
     usual = _MEAN_OVER_MEDIAN * float(difference[bare].median()) if bare.any() else 1.0
     noise = background.noise.variance(torch.maximum(picture, behind)).mean(0)
-    variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=_GUESSED)
+    variance = torch.maximum(noise, torch.tensor(usual)) / seen.clamp(min=GUESSED)
     over = {"background": behind[None], "variance": variance[None, None], "shadows": shadows}
 
-    def backgrounds(frame: int) -> Tensor:
-        full = background.read(frame)
-        assert full is not None
-        return full
+    def known(read: Callable[[int], Tensor | None], frame: int) -> Tensor:
+        found = read(frame)
+        assert found is not None
+        return found
+
+    backgrounds, often = partial(known, background.read), partial(known, background.seen)
 
     def solve(*, trimap: Tensor, **more: Any) -> Solution:
-        told = passing(plates, backgrounds, motion, index, trimap[0, 0].numpy(), light, variance)
+        told = passing(plates, backgrounds, motion, index, trimap[0, 0].numpy(), light, variance, often)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
     return FrameSolver(solve, behind)
