@@ -24,7 +24,9 @@ JUMP = np.where(np.arange(COUNT) < 5, 1, 0.8)
 PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 
-def canvas_of(folder: Path, camera: str, gains: np.ndarray, coarser: int = 1) -> tuple[Canvas, np.ndarray]:
+def canvas_of(
+    folder: Path, camera: str, gains: np.ndarray, coarser: int = 1, rough: bool = False
+) -> tuple[Canvas, np.ndarray]:
     """The canvas of a disc with a shadow that passes a wall, and the wall. coarser: so many times is the flow."""
     random = np.random.default_rng(2)
     wall = np.kron(0.2 + 0.4 * random.random((3, HEIGHT // 4, WIDTH // 4)), np.ones((4, 4)))
@@ -50,6 +52,7 @@ def canvas_of(folder: Path, camera: str, gains: np.ndarray, coarser: int = 1) ->
         Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
         Flow("flow", flow),
         Store(folder),
+        rough=rough,
     )
     return finished(steps), wall
 
@@ -69,3 +72,12 @@ def test_frames_may_be_larger_than_their_flow(tmp_path: Path, camera: str) -> No
     canvas, wall = canvas_of(tmp_path, camera, np.ones(COUNT), coarser=2)
     assert canvas.tolerance(3).shape == (HEIGHT, WIDTH)
     assert np.abs(canvas.background(3).numpy() - wall).mean() < 0.004
+
+
+def test_a_rough_one_is_made_of_the_canvas_alone_and_only_where_the_camera_moves(tmp_path: Path) -> None:
+    canvas, wall = canvas_of(tmp_path, "homography", np.ones(COUNT), rough=True)
+    assert canvas.doubt(3) is None, "no frames near it were asked"
+    assert np.abs(canvas.background(3).numpy() - wall).mean() < 0.01
+    assert canvas.key != canvas_of(tmp_path, "homography", np.ones(COUNT))[0].key
+    static = [canvas_of(tmp_path, "static", np.ones(COUNT), rough=rough)[0].key for rough in (True, False)]
+    assert static[0] == static[1]

@@ -1,8 +1,9 @@
 """The background of a travelling camera, on a scene that is known: a wall, a post in front of it, and between the two a
 disc with a shadow that walks past."""
 
+from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.geometry import Geometry
+from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.multiview import frames_around
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
@@ -107,3 +108,28 @@ def test_at_the_end_of_a_shot_as_many_frames_are_asked_as_in_its_middle() -> Non
     assert sorted(frames_around(20, 41, (1, 3, 8))) == [12, 17, 19, 21, 23, 28]
     assert sorted(frames_around(40, 41, (1, 3, 8))) == [32, 35, 36, 37, 38, 39]
     assert sorted(frames_around(0, 4, (1, 3, 8))) == [1, 2, 3]
+
+
+def test_behind_other_masks_poses_and_what_was_measured_stay(tmp_path: Path) -> None:
+    """A wall with a box before it that was matched as if it were the scene, until its masks are known."""
+    store, at = Store(tmp_path), slice(10, 20)
+    pose = torch.eye(3, 4, dtype=torch.float64).repeat(COUNT, 1, 1)
+    pose[:, 0, 3] = -0.2 * torch.arange(COUNT)
+    view = Cameras(pose, 50.0, ((WIDTH - 1) / 2, (HEIGHT - 1) / 2), 0.0)
+    with store.entry("shot") as entry:
+        masks = entry.create_stack("masks", (COUNT, 1, HEIGHT, WIDTH), np.uint8)
+        measured = entry.create_stack("measured", (COUNT, 2, HEIGHT, WIDTH))
+        for index in range(COUNT):
+            box = np.zeros((HEIGHT, WIDTH), bool)
+            box[at, 4 + 5 * index : 14 + 5 * index] = True
+            masks[index] = 255 * box[None].astype(np.uint8)
+            measured[index] = np.stack([np.where(box, NEAR, FAR), np.ones((HEIGHT, WIDTH))]).astype(np.float32)
+    earlier = Geometry("geometry", "why", view, measured, np.full(COUNT, 0.01), measured)
+    shot = cast(Shot, SimpleNamespace(width=WIDTH))
+    none = cast(Any, SimpleNamespace(key="none"))
+    found = finished(solve_geometry(shot, none, Masks("masks", masks), none, none, store, earlier))
+    assert found.depth is not None and found.cameras is not None and found.measured is not None
+    assert torch.equal(found.cameras.pose, pose) and found.cameras.centre == view.centre
+    assert (found.measured[7] == measured[7]).all() and found.why == "why"
+    behind = found.depth[7][0, at, 39:49]
+    assert np.abs(behind - FAR).max() < 0.1 * (NEAR - FAR)

@@ -12,14 +12,10 @@ from penumbra_engine.cache import Store
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.trimap import uncover as module
-from penumbra_engine.solvers.trimap.uncover import uncover, worthwhile
+from penumbra_engine.solvers.trimap.uncover import one_sided, uncover
 from stages import finished
 
 COUNT = 36
-
-
-def background(still: bool = False, why_not: str = "") -> Any:
-    return SimpleNamespace(still=still, why_not=why_not)
 
 
 def keyed(*indices: int, other: tuple[int, ...] = (0, COUNT - 1)) -> Keyframes:
@@ -28,21 +24,14 @@ def keyed(*indices: int, other: tuple[int, ...] = (0, COUNT - 1)) -> Keyframes:
 
 
 @pytest.mark.parametrize("indices", [(18,), (0,), (0, 20), (12, 35)])
-def test_a_moving_camera_is_looked_at_again_where_keyframes_leave_many_frames_to_one_side(
-    indices: tuple[int, ...],
-) -> None:
-    assert worthwhile(background(), keyed(*indices), COUNT)
-    assert worthwhile(background(), keyed(0, 35, other=indices), COUNT)
+def test_keyframes_that_leave_many_frames_to_one_side_are_told(indices: tuple[int, ...]) -> None:
+    assert one_sided(keyed(*indices), COUNT)
+    assert one_sided(keyed(0, 35, other=indices), COUNT)
 
 
 @pytest.mark.parametrize("indices", [(0, 35), (0, 18, 35), (5, 30)])
-def test_it_is_not_where_they_lie_on_both_sides_of_most(indices: tuple[int, ...]) -> None:
-    assert not worthwhile(background(), keyed(*indices), COUNT)
-
-
-def test_nor_is_a_camera_that_stands_nor_a_shot_without_a_background() -> None:
-    assert not worthwhile(background(still=True), keyed(18), COUNT)
-    assert not worthwhile(background(why_not="no detail"), keyed(18), COUNT)
+def test_those_on_both_sides_of_most_are_not(indices: tuple[int, ...]) -> None:
+    assert not one_sided(keyed(*indices), COUNT)
 
 
 def steps(result: Any) -> Generator[tuple[int, int], None, Any]:
@@ -61,7 +50,8 @@ def test_it_is_found_behind_all_that_the_sketch_does_not_take_for_background(
         learned.append(given[5])
         return steps("sketch")
 
-    def look(shot: Any, plates: Any, masks: Masks, store: Store) -> Any:
+    def look(shot: Any, plates: Any, masks: Masks, store: Store, earlier: Any) -> Any:
+        assert earlier is any_, "the geometry of the first is kept"
         behind.append(masks)
         return steps("second")
 

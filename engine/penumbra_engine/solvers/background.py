@@ -16,7 +16,7 @@ from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import Motion, measure_motion
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
-from penumbra_engine.solvers.omnimatte.geometry import solve_geometry
+from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
@@ -28,14 +28,18 @@ _TRUSTED = 0.02  # less trust than that says nothing where no other side speaks
 
 @dataclass(frozen=True)
 class Background:
-    """key: of the stage it comes from. why_not: what stood in the way, "" where there is a background. parallax:
-    whether it was put together by depth, so that its edges may lie some pixels astray."""
+    """key: of the stage it comes from. why_not: what stood in the way, "" where there is a background."""
 
     key: str
     noise: Noise
     why_not: str
     _canvas: Canvas | None
-    parallax: bool = False
+    _geometry: Geometry | None = None
+
+    @property
+    def parallax(self) -> bool:
+        """Whether it was put together by depth, so that its edges may lie some pixels astray."""
+        return self._geometry is not None and self._geometry.cameras is not None
 
     @property
     def still(self) -> bool:
@@ -61,27 +65,35 @@ class Background:
         return unlike_a_shadow(picture, self._canvas.background(index), self.noise, typical)
 
 
-def find_background(shot: Shot, plates: Plates, keyframes: Keyframes, store: Store) -> Steps[Background]:
+def find_background(
+    shot: Shot, plates: Plates, keyframes: Keyframes, store: Store, rough: bool = False
+) -> Steps[Background]:
     """The background of every frame. Keyframes say where the objects are; to the frames between, motion carries where
-    they may be."""
+    they may be. rough: it will be looked for once more if the camera moves, as of build_canvas."""
     motion = yield from within((0.0, 0.05), measure_motion(plates, store))
     masks = yield from within((0.05, 0.1), _carried_masks(shot, keyframes, motion, store))
-    return (yield from within((0.1, 1.0), background_behind(shot, plates, masks, store)))
+    return (yield from within((0.1, 1.0), background_behind(shot, plates, masks, store, rough=rough)))
 
 
-def background_behind(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[Background]:
+def background_behind(
+    shot: Shot, plates: Plates, masks: Masks, store: Store, earlier: Background | None = None, rough: bool = False
+) -> Steps[Background]:
     """The background of every frame behind objects that are known roughly, by the stages of Omnimatte Layers. A shot of
-    one frame, or one that can't be registered, has none."""
+    one frame, or one that can't be registered, has none. earlier: one of the shot, behind what was known of them then:
+    its geometry is kept. rough: as for build_canvas."""
     if len(shot.frames) == 1:
         return Background("", _STILL, "one frame shows no background behind an object", None)
     try:
         registration = yield from within((0.0, 0.2), register(shot, plates, store))
         flow = yield from within((0.2, 0.25), estimate_flow(plates, registration, store))
-        geometry = yield from within((0.25, 0.5), solve_geometry(shot, plates, masks, registration, flow, store))
-        canvas = yield from within((0.5, 1.0), build_canvas(shot, plates, masks, registration, flow, store, geometry))
+        known = earlier._geometry if earlier else None
+        solving = solve_geometry(shot, plates, masks, registration, flow, store, known)
+        geometry = yield from within((0.25, 0.5), solving)
+        build = build_canvas(shot, plates, masks, registration, flow, store, geometry, rough=rough)
+        canvas = yield from within((0.5, 1.0), build)
     except UnsolvableError as error:
         return Background("", _STILL, str(error), None)
-    return Background(canvas.key, canvas.noise, "", canvas, geometry.cameras is not None)
+    return Background(canvas.key, canvas.noise, "", canvas, geometry)
 
 
 def _carried_masks(shot: Shot, keyframes: Keyframes, motion: Motion, store: Store) -> Steps[Masks]:

@@ -1,6 +1,7 @@
 """Canvas: the background behind the objects and their effects, for every frame."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -119,18 +120,24 @@ def build_canvas(
     store: Store,
     geometry: Geometry | None = None,
     cold: bool = True,
+    rough: bool = False,
 ) -> Steps[Canvas]:
     """Estimate the background, find what the objects do to it, and estimate it again without that: one flat picture
     under all frames, or for each frame its own where the geometry of the scene was solved.
 
     Unless it is to be cold, a flat one starts from the last of the shot where no more than a few masks were changed.
+    rough: to find objects by that are not known yet; where the camera turns each frame's own is less sharp then, in
+    half the time. Only a cold one is. (By depth a first look is not good enough for that: shadows stay in it.)
     """
-    parts = {"code": code_version(), "flow": flow.key, "masks": masks.key}
+    parts: dict[str, Any] = {"code": code_version(), "flow": flow.key, "masks": masks.key}
     if geometry is not None and geometry.cameras is not None:
         with store.entry("canvas", **parts, geometry=geometry.key) as entry:
             if not entry.complete:
                 yield from MultiView(shot, plates, masks, geometry, entry).run()
             return _read(entry)
+    rough = rough and registration.model != "static"
+    if rough:
+        parts["rough"] = True
     of_masks, lineage = store.entry("canvas", **parts), Lineage(store, "canvas", flow.key)
     parent = "" if cold else lineage.parent_of(of_masks.key)
     entry = store.entry("canvas", **parts, parent=parent) if parent else of_masks
@@ -142,7 +149,7 @@ def build_canvas(
             build, entry = None, of_masks
     with entry:
         if not entry.complete:
-            yield from (build or Flat(shot, plates, masks, registration, flow, entry)).run()
+            yield from (build or Flat(shot, plates, masks, registration, flow, entry, rough)).run()
         canvas = _read(entry)
         if not cold:
             lineage.record(of_masks.key, canvas.parent, canvas.key)

@@ -61,10 +61,18 @@ class Flat:
     nearby: Nearby
 
     def __init__(
-        self, shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, entry: Entry
+        self,
+        shot: Shot,
+        plates: Plates,
+        masks: Masks,
+        registration: Registration,
+        flow: Flow,
+        entry: Entry,
+        rough: bool = False,
     ) -> None:
-        """Raises UnsolvableError when the canvas would be too large."""
-        self.shot, self.masks, self.flow, self.entry = shot, masks, flow.flow, entry
+        """rough: each frame's background is the canvas as it sees it, not put together from frames near it. Raises
+        UnsolvableError when the canvas would be too large."""
+        self.shot, self.masks, self.flow, self.entry, self.rough = shot, masks, flow.flow, entry, rough
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.exposed, self.mosaic = Exposed(plates.plate), Mosaic(registration, shot.height, shot.width)
         self.static, self.frame, self.whole = self.mosaic.static, self.mosaic.frame, self.mosaic.whole
@@ -113,7 +121,7 @@ class Flat:
                 **said,
                 "noise": vars(self.noise),
                 "unevens": self.unevens,
-                "shutter": 0.0 if self.static else self.nearby.shutter,
+                "shutter": 0.0 if self.static or self.rough else self.nearby.shutter,
             }
         )
 
@@ -269,6 +277,13 @@ class Flat:
             if (self.tolerances[0] > 0).any():
                 self._doubt_what_sways(self.entry.create_stack("doubt", (1, 3, self.height, self.width)))
             yield self._tick()
+            return
+        if self.rough:
+            for index in range(self.count):
+                light = self.mosaic.view(self.light, index, self.frame)
+                self.background[index] = (self._from_canvas(index) * light).numpy()
+                seen[index] = self._seen(index, self.frame).numpy()
+                yield self._tick()
             return
         self.nearby = Nearby(self.mosaic, self.exposed, self.state, self.noise)
         yield from (self._tick() for _ in self.nearby.measure_shutter())

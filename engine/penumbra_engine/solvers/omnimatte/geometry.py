@@ -4,7 +4,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,18 +78,32 @@ class Geometry:
 
 
 def solve_geometry(
-    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, store: Store
+    shot: Shot,
+    plates: Plates,
+    masks: Masks,
+    registration: Registration,
+    flow: Flow,
+    store: Store,
+    earlier: Geometry | None = None,
 ) -> Steps[Geometry]:
-    """Poses by structure from motion and depth by a plane sweep, where one homography a frame leaves parallax."""
-    with store.entry("geometry", code=code_version(), flow=flow.key, masks=masks.key) as entry:
+    """Poses by structure from motion and depth by a plane sweep, where one homography a frame leaves parallax.
+
+    earlier: of the shot behind other masks, if it was solved: poses and what the frames measured are kept, and depth is
+    carried in behind these.
+    """
+    known = earlier if earlier is not None and earlier.cameras is not None else None
+    parts = {"earlier": known.key} if known else {}
+    with store.entry("geometry", code=code_version(), flow=flow.key, masks=masks.key, **parts) as entry:
         if not entry.complete:
-            yield from _solve(shot, plates, masks, registration, flow, entry)
+            if known:
+                yield from _carry_anew(shot, masks, known, entry)
+            else:
+                yield from _solve(shot, plates, masks, registration, flow, entry)
         meta = entry.meta
         if not meta["solved"]:
             return Geometry(entry.key, meta["why"], None, None, np.zeros(0))
         arrays = entry.load("cameras")
-        focal, x, y, radial = arrays["parameters"].tolist()
-        cameras = Cameras(torch.from_numpy(arrays["pose"]), focal, (x - 0.5, y - 0.5), radial)
+        cameras = _cameras(arrays)
         return Geometry(entry.key, meta["why"], cameras, entry.stack("depth"), arrays["step"], entry.stack("measured"))
 
 
@@ -121,6 +135,20 @@ def _solve(
             f"{float(solved['error']):.2f} px",
         }
     )
+
+
+def _carry_anew(shot: Shot, masks: Masks, earlier: Geometry, entry: Entry) -> Steps[None]:
+    """Fill the entry with an earlier geometry, its depth carried in behind other masks."""
+    assert earlier.cameras is not None and earlier.measured is not None
+    count, _, height, width = earlier.measured.shape
+    measured = entry.create_stack("measured", earlier.measured.shape)
+    hidden = np.stack([masks.union(t, margin(shot.width)) for t in range(count)])
+    depth = entry.create_stack("depth", (count, 1, height, width))
+    for index, inverse_depth in enumerate(earlier.carried(hidden)):
+        measured[index], depth[index] = earlier.measured[index], inverse_depth[None].numpy()
+        yield index, count
+    entry.save("cameras", pose=earlier.cameras.pose.numpy(), parameters=_parameters(earlier.cameras), step=earlier.step)
+    entry.finish({"solved": True, "why": earlier.why})
 
 
 def _left_over(shot: Shot, masks: Masks, flow: Flow) -> float:
@@ -176,8 +204,7 @@ def _depth(plates: Plates, hidden: np.ndarray, solved: dict[str, np.ndarray], en
     scale = min(1.0, _MAX_SIDE / max(height, width))
     size = round(height * scale), round(width * scale)
     half = round(size[0] / 2), round(size[1] / 2)
-    focal, x, y, radial = solved["parameters"].tolist()
-    full = Cameras(torch.from_numpy(solved["pose"]), focal, (x - 0.5, y - 0.5), radial)
+    full = _cameras(solved)
     cameras, coarse_cameras = full.scaled(size[1] / width), full.scaled(half[1] / width)
     rays, coarse_rays = cameras.rays(*size), coarse_cameras.rays(*half)
     pictures, lost = _small(plates, size), _small_masks(hidden, size)
@@ -208,6 +235,18 @@ def _depth(plates: Plates, hidden: np.ndarray, solved: dict[str, np.ndarray], en
         stack[index] = inverse_depth[None].numpy()
         yield count + index, 2 * count
     entry.save("cameras", pose=solved["pose"], parameters=solved["parameters"], step=step)
+
+
+def _cameras(solved: Mapping[str, np.ndarray]) -> Cameras:
+    """The cameras that a program or an entry tells of: there a picture begins at the edge of its first pixel."""
+    focal, x, y, radial = solved["parameters"].tolist()
+    return Cameras(torch.from_numpy(solved["pose"]), focal, (x - 0.5, y - 0.5), radial)
+
+
+def _parameters(cameras: Cameras) -> np.ndarray:
+    """What `_cameras` reads."""
+    x, y = cameras.centre
+    return np.array([cameras.focal, x + 0.5, y + 0.5, cameras.radial])
 
 
 def _around(index: int, count: int, reach: int, stride: int = 1) -> list[int]:

@@ -31,7 +31,7 @@ from penumbra_engine.solvers.trimap.likeness import learn_likeness
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate
 from penumbra_engine.solvers.trimap.regions import wrong
-from penumbra_engine.solvers.trimap.uncover import uncover, worthwhile
+from penumbra_engine.solvers.trimap.uncover import one_sided, uncover
 from penumbra_engine.solvers.trimap.write import write_mattes
 
 #: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
@@ -67,8 +67,9 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     motion = yield from clock.run("motion", measure_motion(plates, store))
     background, likeness = None, None
     if job.propagation != "flow":
-        background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
-        if worthwhile(background, keyframes, len(shot.frames)):
+        again = one_sided(keyframes, len(shot.frames))
+        background = yield from clock.run("background", find_background(shot, plates, keyframes, store, rough=again))
+        if again and not background.why_not and not background.still:
             steps = uncover(shot, plates, keyframes, motion, background, job.seed, store)
             background = yield from clock.run("uncover", steps)
         likeness = yield from clock.run(

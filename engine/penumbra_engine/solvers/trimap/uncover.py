@@ -16,12 +16,10 @@ from penumbra_engine.solvers.trimap.propagate import Trimaps, propagate
 _ALONE = 0.25  # of the frames: so many before an object's first keyframe or after its last are told by one side alone
 
 
-def worthwhile(background: Background, keyframes: Keyframes, count: int) -> bool:
-    """Whether a second look is worth its time: the camera moves, so that every frame has a background of its own, and
-    for many of `count` frames keyframes lie on one side only. There motion loses an object after some frames, and it
-    stays in its own background. (Before a camera that stands, most frames show what it hides.)"""
-    if background.why_not or background.still:
-        return False
+def one_sided(keyframes: Keyframes, count: int) -> bool:
+    """Whether keyframes lie on one side only for many of `count` frames. There motion loses an object before long, and
+    where the camera moves, so that every frame has a background of its own, it stays in that. (Before one that stands,
+    most frames show what it hides.)"""
     keyed = [keyframes.frames(name) for name in keyframes.names]
     return max(max(frames[0], count - 1 - frames[-1]) for frames in keyed) > _ALONE * count
 
@@ -34,7 +32,7 @@ def uncover(
     sketch = yield from within((0.0, 0.2), learn)
     rough = yield from within((0.2, 0.25), propagate(shot, plates, keyframes, motion, sketch, store))
     masks = yield from within((0.25, 0.3), _masks(shot, rough, store))
-    return (yield from within((0.3, 1.0), background_behind(shot, plates, masks, store)))
+    return (yield from within((0.3, 1.0), background_behind(shot, plates, masks, store, background)))
 
 
 def _masks(shot: Shot, rough: Trimaps, store: Store) -> Steps[Masks]:
