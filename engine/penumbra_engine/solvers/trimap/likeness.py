@@ -190,7 +190,8 @@ class _Views:
         inputs, targets = (_stacked(part) for part in zip(*views, strict=True))
         known = ~targets.isnan()
         found = network(inputs)[known].clamp(1e-5, 1 - 1e-5)
-        return torch.nn.functional.binary_cross_entropy(found, targets[known])
+        # What was moved, streaked and made smaller may lie a rounding beyond [0, 1].
+        return torch.nn.functional.binary_cross_entropy(found, targets[known].clamp(0, 1))
 
     def _view(self, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         among = self.composed if self.composed and random.random() < _COMPOSED else self.keyed
