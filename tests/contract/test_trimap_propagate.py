@@ -10,9 +10,10 @@ import OpenImageIO as oiio
 import pytest
 
 from penumbra.protocol import Keyframe, Result, TrimapJob
-from penumbra_engine.errors import InputError, UsageError
+from penumbra_engine.errors import EngineError, InputError, UsageError
 from penumbra_engine.media import Window, read_picture
 from penumbra_engine.media.windows import place
+from penumbra_engine.solvers import memory
 from penumbra_engine.solvers.jobs import run
 from penumbra_engine.solvers.trimap.regions import regions
 
@@ -168,3 +169,12 @@ def test_keyframes_outside_the_range_or_of_another_size_are_refused(
 def test_a_solver_that_there_is_none_of_is_refused(make: Callable[..., TrimapJob], tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"--solver: .*no alpha solver 'magic'"):
         solve(make(tmp_path / "out", solver="magic"), tmp_path / "cache")
+
+
+def test_a_plate_that_memory_cannot_hold_is_refused_before_a_frame_is_read(
+    make: Callable[..., TrimapJob], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 1e7)
+    with pytest.raises(EngineError, match=r"unknown, takes about 0\.1 GB of memory and 0\.0 GB are free here"):
+        solve(make(tmp_path / "out"), tmp_path / "cache")
+    assert not (tmp_path / "cache" / "decode").exists()

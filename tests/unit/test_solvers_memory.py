@@ -1,6 +1,7 @@
 """A plate that is too large is refused by what it would take, before anything is learned."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -9,6 +10,8 @@ from penumbra_engine.solvers import memory
 from penumbra_engine.solvers.matte.predict import prediction_memory
 from penumbra_engine.solvers.matte.scene import scene_memory
 from penumbra_engine.solvers.memory import available, require
+from penumbra_engine.solvers.trimap.alpha import alpha_memory
+from penumbra_engine.solvers.trimap.likeness import learning_memory
 
 
 def of(width: int, height: int, keyframes: int) -> float:
@@ -50,3 +53,10 @@ def test_a_small_plate_takes_little_and_an_8k_one_gigabytes_more_with_every_keyf
 def test_rows_are_looked_at_in_bands_however_many_there_are() -> None:
     wide = SimpleNamespace(width=7680, height=4320)
     assert prediction_memory(wide) < 8e9  # type: ignore[arg-type]
+
+
+def test_trimaps_take_what_their_plate_their_objects_and_their_grey_pixels_take() -> None:
+    hd: Any = SimpleNamespace(width=1920, height=1080)
+    assert 1.8e9 < learning_memory(hd, 1) < 2.2e9
+    assert learning_memory(hd, 3) > learning_memory(hd, 1)
+    assert alpha_memory(hd, 1_000_000) - alpha_memory(hd, 0) == 2e9

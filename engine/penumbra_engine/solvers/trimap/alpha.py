@@ -22,6 +22,13 @@ from penumbra_engine.solvers.trimap.propagate import Trimaps
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
 _SHARE = 0.5  # of a neighbouring frame that is fully trusted
+# Bytes that the alpha of an object takes: a pixel of the frame, and one that is unknown.
+_OF_PIXEL, _OF_UNKNOWN = 300, 2000
+
+
+def alpha_memory(shot: Shot, unknown: int) -> float:
+    """Bytes that finding alpha takes where so many pixels of a frame are unknown."""
+    return float(_OF_PIXEL * shot.width * shot.height + _OF_UNKNOWN * unknown)
 
 
 @dataclass(frozen=True)

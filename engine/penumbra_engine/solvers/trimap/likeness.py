@@ -33,6 +33,13 @@ _EXPOSURE = 0.25  # stops
 _GRAIN = 0.01  # of a view, encoded
 _SURELY = 6.0  # standard deviations from the background: no shadow, whatever else
 _SMALLEST, _LARGEST = 240, 640  # px of the wider side at which it works; half of the plate between them
+# Bytes while it learns: of the views; a pixel of the plate, for composites, and of each object in one beside the first.
+_OF_VIEWS, _OF_PIXEL, _OF_OBJECT = 1e8, 900, 60
+
+
+def learning_memory(shot: Shot, names: int) -> float:
+    """Bytes that learning how so many objects of a shot look takes at most."""
+    return _OF_VIEWS + (_OF_PIXEL + _OF_OBJECT * (names - 1)) * shot.width * shot.height
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from penumbra_engine.solvers.background import Background, find_background
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
 from penumbra_engine.solvers.keyframes import Keyframes, read_keyframes
+from penumbra_engine.solvers.memory import require
 from penumbra_engine.solvers.motion import measure_motion
 from penumbra_engine.solvers.plates import decode
 from penumbra_engine.solvers.report import (
@@ -25,19 +26,19 @@ from penumbra_engine.solvers.report import (
     named,
     provenance,
 )
-from penumbra_engine.solvers.trimap.alpha import solve_alphas
+from penumbra_engine.solvers.trimap.alpha import alpha_memory, solve_alphas
 from penumbra_engine.solvers.trimap.frame_solver import leans_on_background
-from penumbra_engine.solvers.trimap.likeness import learn_likeness
+from penumbra_engine.solvers.trimap.likeness import learn_likeness, learning_memory
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate
-from penumbra_engine.solvers.trimap.regions import wrong
+from penumbra_engine.solvers.trimap.regions import regions, wrong
 from penumbra_engine.solvers.trimap.uncover import one_sided, uncover
 from penumbra_engine.solvers.trimap.write import write_mattes
 
 #: Each stage's part of the whole, for the progress bar: about what it takes of the time of a cold solve.
 _PARTS = {
-    "decode": 0.01,
     "keyframes": 0.01,
+    "decode": 0.01,
     "motion": 0.04,
     "background": 0.25,
     "uncover": 0.2,
@@ -62,8 +63,9 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     shot = Shot.open(job)
     frames = frames_to_write(job, shot)
     out = check_out(job.out)
-    plates = yield from clock.run("decode", decode(shot, store))
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, wrong, store))
+    _require_memory(job, shot, keyframes)
+    plates = yield from clock.run("decode", decode(shot, store))
     motion = yield from clock.run("motion", measure_motion(plates, store))
     background, likeness = None, None
     if job.propagation != "flow":
@@ -108,6 +110,17 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     sheet = overview(shot, plates, names, trimaps, alphas, frames)
     report["seconds"] = clock.spent()
     return deliver_report(job, shot, out, [*names, *(f"{name}_trimap" for name in names)], sheet, report)
+
+
+def _require_memory(job: TrimapJob, shot: Shot, keyframes: Keyframes) -> None:
+    """Refuse, before a frame of it is read, a plate that is too large for this machine. Other frames have about as many
+    unknown pixels as those keyed. Raises EngineError."""
+    unknown = max(int((regions(keyframes.matte(name, index)) == 0.5).sum()) for name, index in keyframes.of)
+    needed = alpha_memory(shot, unknown)
+    if job.propagation != "flow":
+        needed = max(needed, learning_memory(shot, len(keyframes.names)))
+    what = f"to propagate trimaps over {shot.width} x {shot.height} pixels, {unknown} of them unknown,"
+    require(needed, what, "give a smaller plate or trimaps with narrower grey bands, or close other programs")
 
 
 def _unknown(trimaps: Any, count: int) -> list[float]:
