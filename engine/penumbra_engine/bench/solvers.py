@@ -2,6 +2,7 @@
 
 import math
 import multiprocessing
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -88,9 +89,10 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
 
 def _alone(measure: Callable[..., R], label: str, *given: Any, threads: int = 1) -> R:
     """What `measure` gives in a process of its own, for neither shall find memory that the other has left. threads: of
-    ours; PyMatting takes as many as it can use."""
-    ours = () if label.startswith(_PEER) else (torch.set_num_threads, (threads,))
-    with multiprocessing.get_context("spawn").Pool(1, *ours) as pool:
+    ours, or of NumPy's BLAS, which is where PyMatting has any."""
+    theirs = label.startswith(_PEER)
+    os.environ["OPENBLAS_NUM_THREADS"] = str(threads) if theirs else "1"  # processes inherit it
+    with multiprocessing.get_context("spawn").Pool(1, *(() if theirs else (torch.set_num_threads, (threads,)))) as pool:
         return pool.apply(measure, (label, *given))
 
 
@@ -142,27 +144,26 @@ def _sequence(still: Still, tell: Callable[[str], None]) -> Table:
     table = Table(
         f"Closed form on {_FRAMES} frames",
         f"{still.name}, panned by one pixel a frame with grain of 1/255, at tolerance {_TOLERANCE:g}; the least of "
-        f"{_REPEATS} runs each. seconds: of the clock, with as many threads as the row says; PyMatting takes as many "
-        "as it can use. cpu_seconds: of all threads.",
+        f"{_REPEATS} runs each. seconds: of the clock, both with as many threads as the row says (PyMatting's NumPy "
+        "has as many as there are cores unless it is told). cpu_seconds: of all threads.",
         ["solver", "threads", "seconds", "cpu_seconds", *_TIMES, "iterations_first", "iterations_later", "apart"],
     )
-    tell(f"closed-form: {_FRAMES} frames")
-    theirs, other, _ = _alone(_panned, _PEER + "closed-form", still)
     for threads in _THREADS:
+        tell(f"closed-form: {_FRAMES} frames, {threads} threads")
+        theirs, other, _ = _alone(_panned, _PEER + "closed-form", still, threads=threads)
         ours, alpha, iterations = _alone(_panned, "closed-form", still, threads=threads)
-        times = {name: theirs[of] / ours[of] for name, of in _TIMES.items()}
         table.add(
             {
                 "solver": "closed-form",
                 "threads": threads,
                 **ours,
-                **times,
+                **{name: theirs[of] / ours[of] for name, of in _TIMES.items()},
                 "apart": float(np.abs(alpha - other).mean()),
                 "iterations_first": iterations[0],
                 "iterations_later": mean(iterations[threads:]),
             }
         )
-    table.add({"solver": f"{_PEER}closed-form", **theirs})
+        table.add({"solver": f"{_PEER}closed-form", "threads": threads, **theirs})
     return table
 
 
