@@ -101,7 +101,7 @@ class Redo(Flat):
         x, y = self.mosaic.on_canvas(index, self.frame)[torch.from_numpy(changed)].round().long().unbind(-1)
         self.reached[y, x] = True
         part = Window(int(x.min()), int(y.min()), int(x.max() - x.min()) + 1, int(y.max() - y.min()) + 1)
-        return grown(part, 2 * _HALO, self.whole)
+        return grown(part, _HALO, self.whole)
 
     def _lies(self, where: np.ndarray, index: int, part: Window) -> np.ndarray:
         """What is so on the canvas (bool) in a part of a frame."""
