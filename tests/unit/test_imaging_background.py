@@ -11,6 +11,7 @@ from penumbra_engine.imaging.background import (
     mean_of_clean,
     undisturbed,
     undisturbed_near,
+    unrest,
 )
 from penumbra_engine.imaging.noise import Noise
 
@@ -144,3 +145,14 @@ def test_where_few_samples_tell_an_edge_is_in_doubt(clean: Tensor) -> None:
     found = least_doubt(torch.zeros_like(edge), times, edge, 0.2)
     assert found[:, :8, 9:11].min() > 0.004 and not found[:, :8, :6].any()
     assert not found[:, 8:].any()
+
+
+def test_what_never_rests_is_told_from_what_a_shadow_passes(clean: Tensor) -> None:
+    still = torch.stack([noisy(clean, seed) for seed in range(24)]).flatten(2)
+    swaying = still + 0.1 * torch.randn(still.shape, generator=torch.Generator().manual_seed(1))
+    shaded = still.clone()
+    shaded[:8] *= 0.5
+    seen = torch.ones(24, still.shape[2], dtype=torch.bool)
+    found = [unrest(of, seen, clean.flatten(1), NOISE).mean() for of in (still, shaded, swaying)]
+    assert found[0] < 3e-4 and found[1] < 1e-3 and 0.007 < found[2] < 0.013
+    assert not unrest(swaying, ~seen, clean.flatten(1), NOISE).any(), "nothing tells of itself"

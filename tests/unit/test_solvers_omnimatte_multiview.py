@@ -11,13 +11,14 @@ import torch
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.lens import Lens
+from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.pinhole import Cameras
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
 from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
-from penumbra_engine.solvers.omnimatte.multiview import frames_around
+from penumbra_engine.solvers.omnimatte.multiview import MultiView, frames_around
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from stages import finished
@@ -133,3 +134,20 @@ def test_behind_other_masks_poses_and_what_was_measured_stay(tmp_path: Path) -> 
     assert (found.measured[7] == measured[7]).all() and found.why == "why"
     behind = found.depth[7][0, at, 39:49]
     assert np.abs(behind - FAR).max() < 0.1 * (NEAR - FAR)
+
+
+def test_what_is_no_shadow_and_far_from_the_objects_may_be_the_scene_itself() -> None:
+    random = torch.Generator().manual_seed(0)
+    background = 0.3 + 0.3 * torch.rand(3, HEIGHT, WIDTH, generator=random)
+    picture, other = background.clone(), 0.3 + 0.3 * torch.rand(3, HEIGHT, WIDTH, generator=random)
+    picture[:, 2:12, 40:50] = other[:, 2:12, 40:50]  # leaves
+    picture[:, 20:38, 40:60] *= 0.6  # a shadow
+    picture[:, 25:35, 10:20] = other[:, 25:35, 10:20]  # a hand that the mask leaves out
+    view = SimpleNamespace(
+        exposed=SimpleNamespace(read=lambda index: picture),
+        noise=Noise(1e-6, 1e-5),
+        tolerance=torch.zeros(HEIGHT, WIDTH),
+        _near_objects=lambda index: np.arange(WIDTH) < np.full((HEIGHT, 1), 30),
+    )
+    found = MultiView._on_its_own(cast(MultiView, view), 0, background)
+    assert found[3:11, 41:49].all() and not found[25:33, 45:55].any() and not found[:, :30].any()

@@ -13,6 +13,8 @@ _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
 _VOTERS = 4  # px: which frame shows the background is put to the vote of so many around
 _MIN_SAMPLES = 4
+_LEAST_DISTURBED = 0.25  # of the samples tell how much a place is always disturbed
+_QUARTER_OF_SQUARES = 0.1015  # of its variance: below it is the square of a normal number in a quarter of all cases
 REACH = _VOTERS + 2  # px: the surroundings of a pixel that decide about it
 
 
@@ -104,6 +106,19 @@ def least_doubt(doubt: Tensor, times: Tensor, background: Tensor, tolerance: Ten
     pixels. C x H x W, H x W, C x H x W and H x W; C x H x W."""
     feared = (tolerance * slope(background[None])[0]).square()
     return torch.where(times > 2, doubt, torch.maximum(doubt, feared))
+
+
+def unrest(samples: Tensor, valid: Tensor, background: Tensor, noise: Noise) -> Tensor:
+    """The variance of what a place differs by on most frames, beyond the noise: leaves in the wind, and rims that are
+    fetched from beside. S x C x N, S x N bool, C x N; C x N.
+
+    It is told by the quarter of the samples that differ least, so that a shadow which passes adds nothing to it.
+    """
+    away = torch.where(valid[:, None], (samples - background).square(), torch.inf).sort(0).values
+    at = ((valid.sum(0) - 1).clamp(min=0) * _LEAST_DISTURBED).long()
+    quarter = away.gather(0, at.expand(1, *background.shape))[0]
+    beyond = (quarter / _QUARTER_OF_SQUARES - noise.variance(background)).clamp(min=0)
+    return torch.where(valid.any(0), beyond, 0.0)
 
 
 def _disturbed(samples: Tensor, valid: Tensor, centre: Tensor, variance: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.cache import Entry, Stack
-from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near
+from penumbra_engine.imaging.background import REACH, gather, least_doubt, undisturbed_near, unrest
 from penumbra_engine.imaging.carried_depth import alike, keep_in_front, nearest
+from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
@@ -29,6 +30,8 @@ _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: ne
 _FEW = (1, 2, 4, 7, 12, 20)  # for a first look, half as many
 _STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
+_ALL_BUT = 0.05  # of a state: what interpolation may take off
+_UNLIKE = 1.5  # standard deviations: what differs by more from any shadow of its background is none
 _NOISY = 8  # pairs of frames that noise is measured on
 _BAND_BYTES, _ALL_BYTES = 256 << 20, 1 << 30  # what the samples of one band of rows may take, and all at a time
 
@@ -165,7 +168,7 @@ class MultiView:
         for top in range(0, self.height, rows):
             bottom = min(top + rows, self.height)
             above, below = max(0, top - REACH), min(self.height, bottom + REACH)
-            samples, weight = self._samples(index, sources, self.rays[:, above:below], depth[above:below], DISTURBED)
+            samples, weight, _ = self._samples(index, sources, self.rays[:, above:below], depth[above:below])
             gathered = gather(samples, weight)
             colour, differ = undisturbed_near(samples, weight, gathered.mean, self.noise, _TOLERANCE)
             kept = slice(top - above, bottom - above)
@@ -185,19 +188,27 @@ class MultiView:
             sources = frames_around(index, self.count, _OFFSETS)
             background = torch.from_numpy(self.background[index])
             seen, doubts = torch.from_numpy(self.seen[index]), torch.from_numpy(self.doubt[index])
-            depth = self._depth(index)
+            depth, unrests = self._depth(index), torch.zeros_like(doubts)
             places = self._unsettled(index, sources, depth).nonzero()
             for y, x in (piece.T for piece in places.split(_BAND_BYTES // (len(sources) * 4 * 8))):
-                samples, weight = self._samples(index, sources, self.rays[:, None, y, x], depth[None, y, x], CLEAN)
-                clean = gather(samples, weight)
+                samples, weight, state = self._samples(index, sources, self.rays[:, None, y, x], depth[None, y, x])
+                clean = gather(samples, weight * (state > CLEAN - _ALL_BUT))
                 times = clean.times[0]
                 background[:, y, x] = torch.where(times > 0, clean.mean[:, 0], background[:, y, x])
                 doubts[:, y, x] = clean.doubt(self.noise)[:, 0]
+                unrests[:, y, x] = unrest(samples[:, :, 0], weight[:, 0] > 0, background[:, y, x], self.noise)
                 seen[0, y, x] = (times / 8).clamp(max=1)
+            doubts = torch.where(self._on_its_own(index, background), torch.maximum(doubts, unrests), doubts)
             self.background[index], self.seen[index] = background.numpy(), seen.numpy()
             self.doubt[index] = least_doubt(doubts, 8 * seen[0], background, _TOLERANCE).numpy()
 
         yield from self._abreast(settle)
+
+    def _on_its_own(self, index: int, background: Tensor) -> Tensor:
+        """Where a frame differs from its background by what is no shadow, and far from the objects: the scene itself
+        may do that, H x W bool. Near an object it may be a part that its mask leaves out."""
+        unlike = unlike_a_shadow(self.exposed.read(index), background, self.noise, self.tolerance)
+        return (unlike > _UNLIKE) & torch.from_numpy(~self._near_objects(index))
 
     def _unsettled(self, index: int, sources: list[int], depth: Tensor) -> Tensor:
         """H x W bool, where samples differed or one of them may be of an effect."""
@@ -209,17 +220,18 @@ class MultiView:
                 found |= nearest(beside, self._project(index, source, self.rays, depth)[0])[0]
         return found
 
-    def _samples(
-        self, index: int, sources: list[int], rays: Tensor, depth: Tensor, least: int
-    ) -> tuple[Tensor, Tensor]:
-        """A part of a frame as S sources show it, S x 3 x h x w, and what each weighs, S x h x w, 0 where its state is
-        below `least`."""
-        samples, weight = torch.empty(len(sources), 3, *depth.shape), torch.empty(len(sources), *depth.shape)
+    def _samples(self, index: int, sources: list[int], rays: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """A part of a frame as S sources show it, S x 3 x h x w, what each weighs, 0 where an object hides it, and its
+        state between pixels, S x h x w both."""
+        samples, (weight, state) = (
+            torch.empty(len(sources), 3, *depth.shape),
+            torch.empty(2, len(sources), *depth.shape),
+        )
         fetched = self._fetch(index, sources, rays, depth, self.state)
         for k, (source, (values, visible)) in enumerate(zip(sources, fetched, strict=True)):
-            samples[k] = values[:3]
-            weight[k] = (visible & (values[3] > least - 0.05)) / abs(source - index)
-        return samples, weight
+            samples[k], state[k] = values[:3], values[3]
+            weight[k] = (visible & (values[3] > DISTURBED - _ALL_BUT)) / abs(source - index)
+        return samples, weight, state
 
     def _find_effects(self) -> Steps[np.ndarray]:
         """Mark where each frame differs from its background; T, by how many standard deviations the rest of it does."""
