@@ -35,14 +35,14 @@ def passing(
     trimap: np.ndarray,
     light: Tensor,
     noise: Tensor,
-    seen: Callable[[int], Tensor] | None = None,
+    seen: Callable[[int], Tensor],
 ) -> Tensor:
     """What the frames beside one tell of an object's alpha, 4 x H x W as of `triangulation`.
 
     background: of a frame, 3 x H x W. trimap: H x W, of the object. light: 3 x H x W, what is left of the background's
-    light, as the object's shadows go along with it. noise: H x W, variance of picture less background; beside it a
-    neighbour's is as much. seen: H x W in [0, 1] of a frame, where its background is no guess; a neighbour's counts by
-    that. None for everywhere.
+    light, as the object's shadows go along with it. noise: H x W, variance of picture less background, guesses at this
+    reckoned in; a neighbour's is as much and more where its background is a guess. seen: of a frame, H x W in [0, 1],
+    how far its background is none.
     """
     told = torch.zeros(4, *trimap.shape)
     if not (trimap == 1).any():
@@ -64,7 +64,7 @@ def passing(
             changed = fill_smoothly((changed / share.clamp(min=1e-6))[None], share)[0]
             far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * width) ** 2
             inside = torch.from_numpy(((at >= 0) & (at <= np.array([[[width - 1]], [[height - 1]]]))).all(0))
-            known = torch.ones(1) if seen is None else torch.from_numpy(fetched(seen(frame)[None].numpy(), *at)[0])
+            known = torch.from_numpy(fetched(seen(frame)[None].numpy(), *at)[0])
             both = noise + noise / known.clamp(min=GUESSED)
             variance = torch.where(inside, (both + changed) * (1 + far), torch.inf)
             yield beside, torch.from_numpy(fetched(background(frame).numpy(), *at)) * light, variance

@@ -19,7 +19,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import ROUNDS, light_under, rough_trimap, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
-from penumbra_engine.solvers.passing import asked, passing
+from penumbra_engine.solvers.passing import GUESSED, asked, passing
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, within
 
@@ -29,7 +29,6 @@ _BARE, _HELD = 0.02, 0.4
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
 _OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
-_GUESSED = 1e-3  # what a background counts for that was never seen, beside one that was
 _MOTION = 0.2  # of the time
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
@@ -65,14 +64,15 @@ def refine(
     """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
 
     Each frame by what is known of that frame, and but for a draft by what those beside it show of its objects before
-    other parts of the background. What depth tells of stands before an object too, and there it lets nothing through.
+    other parts of the background. Not where that was put together by depth: a pole that stands before an object lets
+    nothing through, and would be taken for the object.
     """
     band, rounds = max(3.0, _BAND * shot.width), 1 if quality == "draft" else ROUNDS
     motion = None
     if quality != "draft" and not canvas.by_depth:
         motion = yield from within((0.0, _MOTION), measure_motion(plates, store))
     inputs = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))]
-    if motion:
+    if motion:  # a neighbour's background and how often it was seen have one key, that of its picture
         told_by = [[canvas.picture(other) for other in asked(t, len(shot.frames))] for t in range(len(shot.frames))]
         inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
 
@@ -85,8 +85,8 @@ def refine(
         variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
         told = None
         if motion:
-            trimap, noise = rough_trimap(union, band), variance / canvas.seen(index).clamp(min=_GUESSED)
-            told = passing(plates, canvas.background, motion, index, trimap, light, noise)
+            trimap, noise = rough_trimap(union, band), variance / canvas.seen(index).clamp(min=GUESSED)
+            told = passing(plates, canvas.background, motion, index, trimap, light, noise, canvas.seen)
         solid, effect = objects_and_effect(picture, background * light, variance, effect, union, band, rounds, told)
         parts = _membership(masks.objects(index)) * solid
         alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
