@@ -82,7 +82,7 @@ class Same(nn.Module):
         return seen
 
 
-@pytest.mark.parametrize("size", [(270, 480), (37, 9), (1, 1), (2500, 33)])
+@pytest.mark.parametrize("size", [(270, 480), (37, 9), (1, 1), (2500, 33), (2500, 9)])
 def test_a_picture_of_any_size_is_looked_at_in_whole_cells(size: tuple[int, int]) -> None:
     network, seen = Same(), torch.rand(1, *size, generator=torch.Generator().manual_seed(1))
     assert torch.equal(predict.in_bands(network, seen), seen)

@@ -85,7 +85,8 @@ def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:
     parts = []
     for top in range(0, height, rows):
         bottom = min(height, top + rows)
-        first, last = max(0, top + around - _MARGIN), bottom + around + _MARGIN
+        first, last = max(0, top + around - _MARGIN) // _CELL * _CELL, bottom + around + _MARGIN
+        last += -last % _CELL
         found = network(seen[:, :, first:last])[0]
         parts.append(found[:, top + around - first : bottom + around - first, around : around + width])
     return torch.cat(parts, 1)
