@@ -127,6 +127,17 @@ def test_what_does_not_fit_is_refused(change, message) -> None:  # type: ignore[
         closed_form(*change(picture, trimap))
 
 
+@pytest.mark.parametrize("value", [1e10, 1e30])
+def test_a_pixel_beside_which_rounding_leaves_nothing_of_the_rest_is_refused(value: float) -> None:
+    picture, trimap = textured()
+    y, x = (int(places[0]) for places in (trimap[0, 0] == 0.5).nonzero(as_tuple=True))
+    picture[:, :, y, x] = 6e4  # as half floats may
+    assert closed_form(picture, trimap).residual[0] < 1e-6
+    picture[:, :, y, x] = value
+    with pytest.raises(InputError, match="so far above the rest that no alpha can be found"):
+        closed_form(picture, trimap)
+
+
 def test_an_unknown_name_lists_the_names() -> None:
     assert alpha_solver("closed-form") is closed_form
     with pytest.raises(UsageError, match="closed-form"):

@@ -7,6 +7,7 @@ import torch
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor
 
+from penumbra_engine.errors import InputError
 from penumbra_engine.matting.linear_system import LinearSystem, Solved
 from penumbra_engine.matting.sparse import by_rows, of_scipy, to_scipy
 
@@ -145,12 +146,18 @@ class _Squares:
 
 def _factor(squares: _Squares, product: Tensor) -> np.ndarray:
     """The Cholesky factor of a coarse matrix, as LAPACK keeps lower bands. The diagonal grows until rounding can't make
-    it negative."""
+    it negative. Raises InputError where it would have to double: beside huge values rounding leaves nothing of others.
+    """
     ridge = _RIDGE
-    while True:
+    while ridge < 1:
         band = squares.band_of(product)
         band[:, 0] += ridge * np.maximum(band[:, 0], band[:, 0].max() * _RIDGE)
         try:
-            return scipy.linalg.cholesky_banded(band.T, overwrite_ab=True, lower=True, check_finite=False)
+            factor = scipy.linalg.cholesky_banded(band.T, overwrite_ab=True, lower=True, check_finite=False)
         except np.linalg.LinAlgError:
             ridge *= 10
+            continue
+        if np.isfinite(factor[0]).all():  # LAPACK may not notice NaN, but it reaches the diagonal
+            return factor
+        break
+    raise InputError("the picture holds values so far above the rest that no alpha can be found: clamp them")
