@@ -1,5 +1,6 @@
 """The bench of the matting solvers, on two small stills made here."""
 
+import os
 from pathlib import Path
 
 import cv2
@@ -38,6 +39,16 @@ def test_every_solver_has_its_row_and_a_missing_peer_is_said(pictures: Path, mon
     assert all(0 < row["sad"] < 0.1 and row["cpu_seconds"] > 0 for row in alphas.rows)  # type: ignore[operator]
     assert ABSENT in alphas.notes
     assert [row["estimator"] for row in foregrounds.rows] == list(solvers.FOREGROUND)
+
+
+def test_threads_of_numpy_are_told_to_the_peer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    peer, ours = (solvers._alone(_threads_of_numpy, label, threads=2) for label in ("PyMatting x", "x"))
+    assert peer == "2" and ours == os.environ["OPENBLAS_NUM_THREADS"] == "3"
+
+
+def _threads_of_numpy(label: str) -> str:
+    return os.environ["OPENBLAS_NUM_THREADS"]
 
 
 def test_stills_are_found_by_name_and_read_as_they_are(pictures: Path) -> None:

@@ -90,10 +90,16 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
 def _alone(measure: Callable[..., R], label: str, *given: Any, threads: int = 1) -> R:
     """What `measure` gives in a process of its own, for neither shall find memory that the other has left. threads: of
     ours, or of NumPy's BLAS, which is where PyMatting has any."""
-    theirs = label.startswith(_PEER)
-    os.environ["OPENBLAS_NUM_THREADS"] = str(threads) if theirs else "1"  # processes inherit it
-    with multiprocessing.get_context("spawn").Pool(1, *(() if theirs else (torch.set_num_threads, (threads,)))) as pool:
-        return pool.apply(measure, (label, *given))
+    if not label.startswith(_PEER):
+        with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (threads,)) as pool:
+            return pool.apply(measure, (label, *given))
+    ours = os.environ["OPENBLAS_NUM_THREADS"]
+    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # which the process inherits
+    try:
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            return pool.apply(measure, (label, *given))
+    finally:
+        os.environ["OPENBLAS_NUM_THREADS"] = ours
 
 
 def _scored(label: str, stills: list[Still]) -> tuple[dict[str, Any], list[np.ndarray]]:
