@@ -102,7 +102,7 @@ class _Frames:
             by = frame_solver(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
             planes = []
             for k in range(names):
-                trimap, more = torch.from_numpy(trimaps[k]), self._told(index, k)
+                trimap, more = torch.from_numpy(trimaps[k]), self._expected(index, k)
                 if known:
                     more |= {"start": torch.from_numpy(each[index][k])[None, None]}
                     more |= {"palette": known.around(index, k, trimap)}
@@ -123,7 +123,7 @@ class _Frames:
             yield index, count
         return residual
 
-    def _told(self, index: int, k: int) -> dict[str, Any]:
+    def _expected(self, index: int, k: int) -> dict[str, Any]:
         """The alpha of an object on a frame as the likeness expects it, if it is to be heard."""
         if not self.likeness:
             return {}
