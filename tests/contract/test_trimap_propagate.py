@@ -122,6 +122,15 @@ def test_a_cancelled_solve_goes_on_and_gives_the_same(
         assert np.array_equal(pixels(out, "ball", frame), pixels(solved[0], "ball", frame))
 
 
+def test_a_background_is_looked_for_once_where_the_camera_stands(
+    make: Callable[..., TrimapJob], tmp_path: Path
+) -> None:
+    result = solve(make(tmp_path / "out", keyed=KEYED[:1]), tmp_path / "cache")
+    assert result is not None
+    seconds = json.loads(Path(result.report).read_text())["seconds"]
+    assert "background" in seconds and "uncover" not in seconds
+
+
 def test_motion_alone_needs_no_training(make: Callable[..., TrimapJob], tmp_path: Path) -> None:
     result = solve(make(tmp_path / "out", propagation="flow"), tmp_path / "cache")
     assert result is not None
