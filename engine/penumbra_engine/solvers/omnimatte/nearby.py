@@ -17,6 +17,7 @@ from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.state import CLEAN
 
 _NEAR = 12  # neighbours on each side
+_FEW = 6  # of them: where fewer show the background, its canvas has a say
 _SPARE = 8  # rows more of a source than are asked for at first: the blur of a camera asks for some beside them
 
 
@@ -40,7 +41,7 @@ class Nearby:
         """The background of a part of a frame and the doubt of it, 3 x h x w both, from the clean parts of the frames
         near it, the nearest weighing most: the farther two frames are apart, the less exactly they are registered.
 
-        canvas: as the part sees it, 3 x h x w; it stands in where none of them shows it. tolerance: h x w, px.
+        canvas: as the part sees it, 3 x h x w; it stands in where few of them show it. tolerance: h x w, px.
         """
         near = Gathered(3, part.height, part.width)
         for other in range(max(0, index - _NEAR), min(len(self._state), index + _NEAR + 1)):
@@ -48,7 +49,7 @@ class Nearby:
                 continue
             picture, clean = self._blur.seen(index, other, self._through(other, part))
             near.add(picture, clean * self._blur.sharpness(index, other) / abs(other - index))
-        few = (1 - near.times / 2).clamp(min=0)
+        few = (1 - near.times / _FEW).clamp(min=0)
         background = near.mean * (1 - few) + canvas * few
         return background, least_doubt(near.doubt(self._noise), near.times, background, tolerance)
 
