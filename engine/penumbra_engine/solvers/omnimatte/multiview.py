@@ -181,8 +181,8 @@ class MultiView:
         self.seen[index], self.doubt[index] = (seen[None] / 8).clamp(max=1).numpy(), doubts.numpy()
 
     def _settle_all(self) -> Steps[None]:
-        """The mean of what turned out to be clean. Where all samples agreed, and none was found to be of an effect,
-        that is what there is already."""
+        """The mean of what turned out to be clean, and how far it is to be doubted. Where all samples agreed, and none
+        was found to be of an effect, that is what there is already."""
 
         def settle(index: int) -> None:
             sources = frames_around(index, self.count, _OFFSETS)
@@ -223,10 +223,8 @@ class MultiView:
     def _samples(self, index: int, sources: list[int], rays: Tensor, depth: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """A part of a frame as S sources show it, S x 3 x h x w, what each weighs, 0 where an object hides it, and its
         state between pixels, S x h x w both."""
-        samples, (weight, state) = (
-            torch.empty(len(sources), 3, *depth.shape),
-            torch.empty(2, len(sources), *depth.shape),
-        )
+        samples = torch.empty(len(sources), 3, *depth.shape)
+        weight, state = torch.empty(2, len(sources), *depth.shape)
         fetched = self._fetch(index, sources, rays, depth, self.state)
         for k, (source, (values, visible)) in enumerate(zip(sources, fetched, strict=True)):
             samples[k], state[k] = values[:3], values[3]
