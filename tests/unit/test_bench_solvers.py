@@ -41,14 +41,15 @@ def test_every_solver_has_its_row_and_a_missing_peer_is_said(pictures: Path, mon
     assert [row["estimator"] for row in foregrounds.rows] == list(solvers.FOREGROUND)
 
 
-def test_threads_of_numpy_are_told_to_the_peer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_of_numpy_and_numba_are_told_to_the_peer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
-    peer, ours = (solvers._alone(_threads_of_numpy, label, threads=2) for label in ("PyMatting x", "x"))
-    assert peer == "2" and ours == os.environ["OPENBLAS_NUM_THREADS"] == "3"
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    peer, ours = (solvers._alone(_threads, label, threads=2) for label in ("PyMatting x", "x"))
+    assert peer == ("2", "2") and ours == _threads("") == ("3", None)
 
 
-def _threads_of_numpy(label: str) -> str:
-    return os.environ["OPENBLAS_NUM_THREADS"]
+def _threads(label: str) -> tuple[str | None, str | None]:
+    return os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("NUMBA_NUM_THREADS")
 
 
 def test_stills_are_found_by_name_and_read_as_they_are(pictures: Path) -> None:

@@ -56,6 +56,26 @@ def test_a_flat_alpha_gives_finite_colours(value: float) -> None:
     assert (shown - picture).abs().max() < 1e-3
 
 
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (33, 2), (37, 53)])
+def test_any_size_composes_to_the_picture(height: int, width: int) -> None:
+    random = torch.Generator().manual_seed(0)
+    picture = torch.rand(1, 3, height, width, generator=random)
+    alpha = (torch.rand(1, 1, height, width, generator=random) * 2 - 0.5).clamp(0, 1)
+    colours = multilevel(picture, alpha)
+    composed = alpha * colours.foreground + (1 - alpha) * colours.background
+    assert (composed - picture).abs().mean() < 1e-2
+
+
+def test_colours_spread_through_a_matte_that_is_solid_at_its_middle_alone() -> None:
+    """What is hidden has to give way: from the few solid pixels, and from around, through all that is soft."""
+    side = 128
+    y, x = torch.meshgrid(torch.arange(float(side)), torch.arange(float(side)), indexing="ij")
+    alpha = (1 - torch.hypot(y - 64, x - 64) / 60).clamp(0, 1)[None, None]
+    front, back = torch.tensor([1.0, 0.5, 0.1])[:, None, None], torch.tensor([0.1, 0.4, 0.7])[:, None, None]
+    found = multilevel(alpha * front + (1 - alpha) * back, alpha).foreground
+    assert ((found - front).abs() * alpha).mean() < 0.003 * alpha.mean()
+
+
 def test_closed_form_is_the_least_squares_of_pixels_and_their_neighbours() -> None:
     """Two pixels: alpha 1 and 0 of colours 1 and 0. With weight w between them nothing pulls F or B apart."""
     picture, alpha = torch.tensor([1.0, 0.0]).expand(1, 3, 1, 2), torch.tensor([1.0, 0.0]).view(1, 1, 1, 2)

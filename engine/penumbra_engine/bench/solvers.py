@@ -29,6 +29,7 @@ _THREADS = (1, 2)
 _TIMES = {"times_faster": "seconds", "times_less_cpu": "cpu_seconds"}  # PyMatting's over ours
 
 _PEER = "PyMatting "  # before the name of a solver of theirs
+_PEER_THREADS = ("OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 Solver = Callable[[Tensor, Tensor], Solution]
 R = TypeVar("R")
@@ -50,7 +51,7 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
     table = Table(
         f"Alpha of {len(stills)} stills",
         "Adobe protocol over the unknown region, means over the stills; sums over 1000 for SAD, Grad and Conn. Seconds "
-        f"are of all stills, ours on one thread, tolerance {_TOLERANCE:g}; MB are what a solve of the still with most "
+        f"are of all stills, on one thread, tolerance {_TOLERANCE:g}; MB are what a solve of the still with most "
         "unknown pixels adds.",
         [
             "solver",
@@ -89,17 +90,21 @@ def _alphas(stills: list[Still], with_peer: bool, tell: Callable[[str], None]) -
 
 def _alone(measure: Callable[..., R], label: str, *given: Any, threads: int = 1) -> R:
     """What `measure` gives in a process of its own, for neither shall find memory that the other has left. threads: of
-    ours, or of NumPy's BLAS, which is where PyMatting has any."""
+    ours, or of NumPy's BLAS and Numba, which is where PyMatting has any."""
     if not label.startswith(_PEER):
         with multiprocessing.get_context("spawn").Pool(1, torch.set_num_threads, (threads,)) as pool:
             return pool.apply(measure, (label, *given))
-    ours = os.environ["OPENBLAS_NUM_THREADS"]
-    os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # which the process inherits
+    before = {name: os.environ.get(name) for name in _PEER_THREADS}
+    os.environ.update(dict.fromkeys(_PEER_THREADS, str(threads)))  # which the process inherits
     try:
         with multiprocessing.get_context("spawn").Pool(1) as pool:
             return pool.apply(measure, (label, *given))
     finally:
-        os.environ["OPENBLAS_NUM_THREADS"] = ours
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _scored(label: str, stills: list[Still]) -> tuple[dict[str, Any], list[np.ndarray]]:
@@ -151,7 +156,7 @@ def _sequence(still: Still, tell: Callable[[str], None]) -> Table:
         f"Closed form on {_FRAMES} frames",
         f"{still.name}, panned by one pixel a frame with grain of 1/255, at tolerance {_TOLERANCE:g}; the least of "
         f"{_REPEATS} runs each. seconds: of the clock, both with as many threads as the row says (PyMatting's NumPy "
-        "has as many as there are cores unless it is told). cpu_seconds: of all threads.",
+        "and Numba have as many as there are cores unless they are told). cpu_seconds: of all threads.",
         ["solver", "threads", "seconds", "cpu_seconds", *_TIMES, "iterations_first", "iterations_later", "apart"],
     )
     for threads in _THREADS:
@@ -195,7 +200,7 @@ def _foregrounds(stills: list[Still], with_peer: bool, tell: Callable[[str], Non
     table = Table(
         "Foreground colours",
         "Each still composed over another by its true alpha. Error: mean |F - truth| * alpha where 0.02 < alpha < "
-        f"0.98. Seconds are of all stills, the least of {_REPEATS}, ours on one thread.",
+        f"0.98. Seconds are of all stills, the least of {_REPEATS}, on one thread.",
         ["estimator", "error", "seconds", "cpu_seconds", "times_faster"],
     )
     labels = [*FOREGROUND, f"{_PEER}multi-level"] if with_peer else [*FOREGROUND]
