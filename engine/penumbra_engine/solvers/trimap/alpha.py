@@ -6,9 +6,11 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
+from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
@@ -22,6 +24,9 @@ from penumbra_engine.solvers.trimap.propagate import Trimaps
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
 _SHARE = 0.5  # of a neighbouring frame that is fully trusted
+_WHOLE, _EXPECTED = 0.8, 0.85  # alpha that was found and that was expected, from where on a pixel is all of the object
+_RIM = 1.0  # px inside the edge of such pixels
+_SPECK, _SURE, _BESIDE = 0.05, 0.6, 2.0  # alpha: more is a part, which is kept if it has more; px beside those kept
 # Bytes that the alpha of an object takes: a pixel of the frame, and one that is unknown.
 _OF_PIXEL, _OF_UNKNOWN = 300, 2000
 
@@ -55,7 +60,7 @@ def solve_alphas(
     """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
     the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
     does (`leans_on_background`), and hears what the likeness expects; then once more with the colours that the objects
-    turned out to have.
+    turned out to have, and what turned out to be all of them no longer unknown.
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
@@ -94,7 +99,7 @@ class _Frames:
 
     def solve(self, each: Stack, learned: Palettes | None = None, known: Palettes | None = None) -> Steps[np.ndarray]:
         """Fill T x names x H x W with the alpha of each frame by itself; the largest residual of each. learned: takes
-        up the objects' colours. known: has them; then `each` is where the solver starts from."""
+        up the objects' colours. known: has them; then `each` is what was found before, where the solver starts from."""
         count, names = each.shape[:2]
         residual = np.zeros(count)
         for index in range(count):
@@ -104,8 +109,10 @@ class _Frames:
             for k in range(names):
                 trimap, more = torch.from_numpy(trimaps[k]), self._expected(index, k)
                 if known:
-                    more |= {"start": torch.from_numpy(each[index][k])[None, None]}
-                    more |= {"palette": known.around(index, k, trimap)}
+                    before = torch.from_numpy(each[index][k])
+                    more |= {"start": before[None, None], "palette": known.around(index, k, trimap)}
+                    if self.likeness:
+                        trimap = _narrowed(trimap, before, more["expected"][0, 0])
                 elif index:
                     more |= {"start": torch.from_numpy(each[index - 1][k])[None, None]}
                 try:
@@ -117,7 +124,7 @@ class _Frames:
                 if learned and by.behind is not None:
                     picture = torch.from_numpy(self.plates.plate[index])
                     learned.add(index, k, picture, by.behind, found.alpha[0, 0], trimap)
-                planes.append(found.alpha[0, 0].numpy())
+                planes.append(_without_specks(found.alpha[0, 0].numpy(), trimaps[k]))
                 residual[index] = max(residual[index], *found.residual)
             each[index] = np.stack(planes)
             yield index, count
@@ -130,6 +137,22 @@ class _Frames:
         guess = self.likeness.evidence[index][3 * k + 2]
         expected = cv2.resize(guess, (self.shot.width, self.shot.height), interpolation=cv2.INTER_LINEAR)
         return {"expected": torch.from_numpy(expected)[None, None]}
+
+
+def _narrowed(trimap: Tensor, found: Tensor, expected: Tensor) -> Tensor:
+    """A trimap, H x W, sure of unknown pixels which a first alpha found to be the object's, as was expected; but not at
+    their edge. In what is as dark as a shadow, as a tyre, the second would find no more than the first."""
+    whole = erode(((found > _WHOLE) & (expected > _EXPECTED)).numpy(), _RIM)
+    return torch.where((trimap == 0.5) & torch.from_numpy(whole), 1.0, trimap)
+
+
+def _without_specks(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+    """An alpha, H x W, without parts that are surely the object nowhere. Smoke and glass, whose trimaps have no
+    foreground, stay as they are."""
+    if not (trimap == 1).any():
+        return alpha
+    kept = dilate(components_over(alpha > _SPECK, alpha > _SURE), _BESIDE)
+    return np.where(kept, alpha, 0).astype(np.float32)
 
 
 def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:

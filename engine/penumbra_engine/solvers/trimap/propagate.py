@@ -16,6 +16,7 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 from penumbra_engine.solvers.trimap.colours import Colours
 from penumbra_engine.solvers.trimap.likeness import Likeness
+from penumbra_engine.solvers.trimap.meeting import brought_to_agree
 from penumbra_engine.solvers.trimap.regions import depth, regions
 from penumbra_engine.solvers.trimap.tracking import track
 
@@ -75,11 +76,13 @@ def propagate(
             doubt = np.zeros(count)
             for index in range(count):
                 brought = carried[index].reshape(names, 3, *size)
-                found = _apart(_fused(brought, likeness.evidence[index] if likeness else None, tracked[index], depths))
+                found = _fused(brought, likeness.evidence[index] if likeness else None, tracked[index], depths)
+                keyed = [(name, index) in keyframes.of for name in keyframes.names]
                 for k, name in enumerate(keyframes.names):
-                    if (name, index) in keyframes.of:
+                    if keyed[k]:
                         found[k] = regions(keyframes.matte(name, index)), np.ones(size, np.float32)
-                trimaps[index], confidence[index] = (np.stack(planes) for planes in zip(*found, strict=True))
+                trimaps[index] = np.stack(brought_to_agree([trimap for trimap, _ in found], keyed, depths))
+                confidence[index] = np.stack([sure for _, sure in found])
                 doubt[index] = (1 - confidence[index]).mean()
                 yield 2 * count + index, 3 * count
             entry.save("doubt", doubt=doubt)
@@ -158,12 +161,6 @@ def _whole(trimap: np.ndarray, other: np.ndarray) -> np.ndarray:
     of_other = np.bincount(parts.ravel(), other.ravel(), labels) > 0
     of_other[np.unique(parts[trimap == 1])] = False
     return np.where(of_other[parts], 0, trimap).astype(np.float32) if (trimap == 1).any() else trimap
-
-
-def _apart(found: list[tuple[np.ndarray, np.ndarray]]) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Trimaps of which none has an unknown pixel where another one is sure."""
-    taken = sum((trimap == 1).astype(int) for trimap, _ in found)
-    return [(np.where((trimap != 1) & (taken > 0), 0, trimap).astype(np.float32), sure) for trimap, sure in found]
 
 
 def _of_each(
