@@ -28,7 +28,7 @@ def solved(deep: float) -> tuple[np.ndarray, np.ndarray]:
     def picture(of: np.ndarray) -> torch.Tensor:
         return torch.from_numpy((wall * of[..., None]).transpose(2, 0, 1)).float()
 
-    shadow = ThrownShadow(picture(brightest), NOISE)
+    shadow = ThrownShadow(picture(brightest), NOISE, COUNT)
     for lit, mask in zip(light, masks, strict=True):
         noisy = picture(lit) + SIGMA * torch.from_numpy(random.standard_normal((3, HEIGHT, WIDTH))).float()
         shadow.see(noisy, torch.from_numpy(~mask), torch.from_numpy(mask))
@@ -44,7 +44,7 @@ def test_a_shadow_that_never_leaves_is_told_from_what_it_does_beside() -> None:
 
 def test_light_is_given_back_in_the_colour_of_what_shadows_take() -> None:
     background = torch.full((3, HEIGHT, WIDTH), 0.5)
-    shadow = ThrownShadow(background, NOISE)
+    shadow = ThrownShadow(background, NOISE, frames=4)
     nothing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     taken = torch.tensor([0.05, 0.1, 0.15])[:, None, None]
     for index in range(4):
@@ -62,7 +62,7 @@ def test_light_is_given_back_in_the_colour_of_what_shadows_take() -> None:
 def test_cells_tell_of_the_brightest_light_themselves() -> None:
     background = torch.full((3, HEIGHT, WIDTH), 0.5)
     background[:, :, 64:] *= 0.9  # in shadow on most frames
-    shadow = ThrownShadow(background, NOISE)
+    shadow = ThrownShadow(background, NOISE, frames=10)
     nothing = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     for index in range(10):
         lit = torch.full((3, HEIGHT, WIDTH), 0.5)
@@ -79,7 +79,7 @@ def test_where_no_light_changes_none_is_lacking() -> None:
 
 
 def test_nothing_seen_is_nothing_told() -> None:
-    shadow = ThrownShadow(torch.full((3, HEIGHT, WIDTH), 0.5), NOISE)
+    shadow = ThrownShadow(torch.full((3, HEIGHT, WIDTH), 0.5), NOISE, frames=1)
     everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
     shadow.see(torch.full((3, HEIGHT, WIDTH), 0.2), ~everywhere, everywhere)
     assert torch.equal(shadow.full_light(torch.ones(HEIGHT, WIDTH)), torch.ones(3, HEIGHT, WIDTH))

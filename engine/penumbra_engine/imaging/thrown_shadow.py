@@ -39,18 +39,23 @@ class ThrownShadow:
     shadow.) Places are cells, of some pixels each.
     """
 
-    def __init__(self, background: Tensor, noise: Noise) -> None:
-        """background: C x H x W scene-linear."""
+    def __init__(self, background: Tensor, noise: Noise, frames: int) -> None:
+        """background: C x H x W scene-linear. frames: how many are to be seen."""
         self._height, self._width = background.shape[-2:]
         scale = min(1.0, _SIDE / max(self._height, self._width))
         self._cells = max(2, round(self._height * scale)), max(2, round(self._width * scale))
         self._step = max(1, round(_STEP * self._cells[1]))
         self._background, self._precision = background, 1 / noise.variance(background)
-        # Of each frame, over cells:
-        self._light: list[np.ndarray] = []  # the logarithm of its light over that of the background, h x w
-        self._coloured: list[np.ndarray] = []  # the same by channel, C x h x w
-        self._weight: list[np.ndarray] = []  # how much of a cell tells of that, 0 where something else is seen
-        self._soft: list[np.ndarray] = []  # the masks, blurred, with a margin as wide as shadows are thrown
+        self._beside = _ALONG * self._step, _ACROSS * self._step  # cells: as far as shadows are thrown
+        self._seen = 0
+        # Laid out at once: small arrays made between whole pictures would break up the memory that those leave.
+        # Of each frame, over cells: the logarithm of its light over that of the background, the same by channel, how
+        # much of a cell tells of that (0 where something else is seen), and the masks, blurred, with room around them.
+        height, width = self._cells
+        y, x = self._beside
+        self._light, self._weight = np.zeros((2, frames, height, width), np.float32)
+        self._coloured = np.zeros((frames, len(background), height, width), np.float32)
+        self._soft = np.zeros((frames, height + 2 * y, width + 2 * x), np.float32)
 
     def see(self, picture: Tensor, seen: Tensor, objects: Tensor) -> None:
         """Take in a frame, C x H x W. seen: H x W bool, where it may show the background. objects: H x W bool, the
@@ -65,22 +70,23 @@ class ThrownShadow:
         gain = products.mean(0) / np.maximum(power.mean(0), 1e-9)
         left = (squares - by_channel * products).mean(0) / np.maximum(shown, 1e-6)
         scaled = (left < _SCALED) & (shown > _SHOWN) & (by_channel.min(0) > 0)
-        self._light.append(np.log(np.where(scaled, gain, 1)))
-        self._coloured.append(np.log(np.where(scaled, by_channel, 1)))
-        self._weight.append(scaled * shown)
-        y, x = _ALONG * self._step, _ACROSS * self._step
+        index, (y, x) = self._seen, self._beside
+        self._light[index] = np.log(np.where(scaled, gain, 1))
+        self._coloured[index] = np.log(np.where(scaled, by_channel, 1))
+        self._weight[index] = scaled * shown
         wide = cv2.copyMakeBorder(self._pooled(objects[None].float())[0], y, y, x, x, cv2.BORDER_CONSTANT)
-        self._soft.append(cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT))
+        self._soft[index] = cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT)
+        self._seen += 1
 
     def full_light(self, brighter: Tensor | None = None) -> Tensor:
         """What the background has to be multiplied by to be without the shadow that lies on it on all frames, C x H x
         W. brighter: H x W, what brings it to the brightest light that it was seen in, which is contained in that; as
         cells tell of it if not given. The light that is given back has the colour of what soft shadows take."""
-        weight = np.stack(self._weight)
+        weight = self._weight
         if brighter is None:
             brighter = self._brightest(weight)
         before = np.log(self._pooled(brighter[None])[0])
-        light = np.stack(self._light) - before
+        light = self._light - before
         known = np.any(weight > 0, axis=0)
         least = np.where(weight > 0, self._learn(light, weight), np.inf).min(0)
         lacking = self._spread(np.where(known, least, 0), known) + brighter.log()
@@ -90,7 +96,7 @@ class ThrownShadow:
     def _brightest(self, weight: np.ndarray) -> Tensor:
         """What brings each place to the brightest light of some frames, H x W, at least 1. The very brightest is more
         often the light that an object throws, or an edge out of place."""
-        light = np.where(weight > 0, np.stack(self._light), np.nan)
+        light = np.where(weight > 0, self._light, np.nan)
         known = (weight > 0).sum(0) >= _SOME
         brightest = np.nanquantile(np.where(known, light, 0), _BRIGHT, axis=0)
         return self._spread(np.maximum(brightest - _HARDLY, 0), known).exp()
@@ -104,7 +110,7 @@ class ThrownShadow:
         """What soft shadows take of the light of each channel, over what they take of all together: C."""
         soft = weight * (-light > _SOFT[0]) * (-light < _SOFT[1])
         squares = float((soft * np.square(light)).sum())
-        products = np.einsum("tchw,thw->c", np.stack(self._coloured), soft * light)
+        products = np.einsum("tchw,thw->c", self._coloured, soft * light)
         return np.clip(products / squares, 1 / _MOST_COLOURED, _MOST_COLOURED) if squares else np.ones(len(products))
 
     def _learn(self, light: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -220,7 +220,8 @@ class Flat:
     def _lift(self) -> Steps[None]:
         """Bring the canvas of a static camera to the brightest light it was seen in, and out of the shadow that lies on
         it on all frames, where nothing moves on it."""
-        brightest, shadow = FullLight(self.canvas, self.noise), ThrownShadow(self.canvas, self.noise)
+        brightest = FullLight(self.canvas, self.noise)
+        shadow = ThrownShadow(self.canvas, self.noise, self.count)
         for index in range(self.count):
             plate, shown = self.exposed.read(index), torch.from_numpy(~self._masked(index))
             brightest.see(plate, shown)
@@ -232,7 +233,7 @@ class Flat:
     def _measure_light(self) -> Steps[None]:
         """The same for the backgrounds of a camera that turns, which are not taken from the canvas. Pictures laid on it
         are too soft to tell of single pixels, so cells tell of the brightest light."""
-        shadow = ThrownShadow(self.canvas, self.noise)
+        shadow = ThrownShadow(self.canvas, self.noise, self.count)
         for index in range(self.count):
             plate, inside, hidden, objects = self.samples.frame(index, self._masked(index), self.masks.union(index))
             shadow.see(plate, inside & ~hidden, inside & objects)
