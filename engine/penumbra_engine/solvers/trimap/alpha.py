@@ -14,11 +14,11 @@ from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
+from penumbra_engine.solvers.palettes import Palettes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
 from penumbra_engine.solvers.trimap.frame_solver import frame_solver, leans_on_background
 from penumbra_engine.solvers.trimap.likeness import Likeness
-from penumbra_engine.solvers.trimap.palettes import Palettes
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen

@@ -5,7 +5,7 @@ import torch
 from penumbra_engine.matting.background_evidence import background_evidence
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.matting.palette import Palette
-from penumbra_engine.solvers.trimap.palettes import Palettes
+from penumbra_engine.solvers.palettes import Palettes
 
 HEIGHT, WIDTH = 24, 40
 RED, TYRE, WALL = (torch.tensor(colour)[:, None, None] for colour in ([0.6, 0.1, 0.1], [0.07, 0.07, 0.07], [0.3] * 3))
