@@ -8,6 +8,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
+from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
@@ -19,6 +20,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import ROUNDS, light_under, rough_trimap, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
+from penumbra_engine.solvers.omnimatte.missed import with_missed
 from penumbra_engine.solvers.passing import GUESSED, asked, passing
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, within
@@ -81,6 +83,9 @@ def refine(
         transmission, effect = bound.read(index)
         union = masks.union(index)
         union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
+        if not canvas.by_depth:
+            unlike = unlike_a_shadow(picture, background, canvas.noise, canvas.tolerance(index))
+            union = with_missed(union, np.where(canvas.seen(index) >= _OFTEN_SEEN, unlike, 0))
         light = light_under(transmission, union, band)
         variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
         told = None
