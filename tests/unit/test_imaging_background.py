@@ -64,6 +64,17 @@ def test_the_lit_colour_is_found_where_most_samples_lie_in_shadow(
     assert (masked_median(noisy(shaded), valid) - clean)[:, 4:12, 5:15].abs().mean() > 0.05  # what a median makes of it
 
 
+def test_what_is_not_wanted_stays_at_the_median(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
+    shaded = clean.expand(20, -1, -1, -1).clone()
+    shaded[:12, :, 4:12, 5:15] *= 0.5
+    wanted = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    wanted[4:12, 5:10] = True
+    given = (noisy(shaded), valid, NOISE, EQUAL)
+    some, every = undisturbed(*given, wanted), undisturbed(*given)
+    assert torch.equal(some[:, ~wanted], masked_median(*given[:2])[:, ~wanted])
+    assert (some - every)[:, 4:12, 5:8].abs().max() < 0.01 and (every - some)[:, 4:12, 10:15].mean() > 0.05
+
+
 def test_a_passing_bright_object_is_not_the_rest(clean: Tensor, samples: Tensor, valid: Tensor) -> None:
     samples[6:8, :, 4:12, 5:15] = 3.0
     assert (undisturbed(samples, valid, NOISE, EQUAL) - clean)[:, 4:12, 5:15].abs().max() < 0.03

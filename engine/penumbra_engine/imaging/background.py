@@ -27,9 +27,10 @@ def masked_median(samples: Tensor, valid: Tensor) -> Tensor:
     return torch.where(valid.any(0), median, 0.0)
 
 
-def undisturbed(samples: Tensor, valid: Tensor, noise: Noise, trust: Tensor) -> Tensor:
+def undisturbed(samples: Tensor, valid: Tensor, noise: Noise, trust: Tensor, wanted: Tensor | None = None) -> Tensor:
     """The colour at which a pixel rests. T x C x H x W and T x H x W bool; C x H x W, 0 where nothing is valid. trust:
-    T x H x W, more than 0: how many samples each counts as when they are put to the vote.
+    T x H x W, more than 0: how many samples each counts as when they are put to the vote. wanted: H x W bool, all
+    where it is None; elsewhere the median will do.
 
     Of all samples, the one that many others agree with within the noise, the brighter preferred: a shadow darkens, and
     a pixel that was lit on some frames is darker on others. Where samples spread by no more than noise this is their
@@ -38,6 +39,7 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise, trust: Tensor) -> 
     background = masked_median(samples, valid)
     variance = noise.variance(background)
     disturbed = _disturbed(samples, valid, background, variance)
+    disturbed = disturbed if wanted is None else disturbed & wanted
     # Of a 3 x 3 mean, with room for what resampling correlates.
     return _at_rest(background, disturbed, samples, valid.float(), background, variance.sqrt() / 2, valid * trust)
 

@@ -24,6 +24,7 @@ class EarlierFiles:
         self._path = store.root / "lineage" / f"files-{shot}.json"
         self._last: dict[str, Any] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
         self._now: dict[str, Any] = {}
+        self._folders: set[Path] = set()  # that are there
 
     def copy(self, content: str, to: Destination) -> dict[str, Any] | None:
         """Write a frame's files again, and give what was noted of it; None where one of them is gone or was changed.
@@ -46,8 +47,11 @@ class EarlierFiles:
                 return None
             files[name] = header, pixels, as_it_will_be
         for name, (header, pixels, _) in files.items():
-            (to.out / name).parent.mkdir(parents=True, exist_ok=True)
-            with replacing(to.out / name, "--out") as temporary, temporary.open("wb") as file:
+            path = to.out / name
+            if path.parent not in self._folders:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._folders.add(path.parent)
+            with replacing(path, "--out") as temporary, temporary.open("wb") as file:
                 file.writelines([header, pixels])
         self._note(content, to, {name: digest for name, (_, _, digest) in files.items()}, known["noted"])
         return known["noted"]

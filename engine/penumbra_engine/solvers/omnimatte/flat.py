@@ -1,6 +1,6 @@
 """Flat: one background under all frames of a camera that stands or turns, and for each frame its own made of it."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,8 @@ _FAR = 0.25  # of full trust: as far from the objects as effects are likely
 class Flat:
     """One build of a flat canvas. It fills an entry as Canvas reads it.
 
-    area: what is built of the canvas, all of it here. Frames are looked at where it lies in them.
+    area: what is built of the canvas, all of it here. Frames are looked at where it lies in them. wanted: H x W bool,
+    which of its texels.
     """
 
     noise: Noise
@@ -77,6 +78,7 @@ class Flat:
         self.exposed, self.mosaic = Exposed(plates.plate), Mosaic(registration, shot.height, shot.width)
         self.static, self.frame, self.whole = self.mosaic.static, self.mosaic.frame, self.mosaic.whole
         self.area = self.whole
+        self.wanted = torch.ones(self.whole.height, self.whole.width, dtype=torch.bool)
         self.canvas = torch.zeros(3, self.whole.height, self.whole.width)
         self.times = torch.zeros(self.whole.height, self.whole.width)  # how often each texel was seen clean
         self.light = torch.ones_like(self.canvas)  # what brings backgrounds to full light
@@ -95,7 +97,8 @@ class Flat:
             self.exposed.take_out(falloff)
         self.noise = estimate_noise(self._pairs(_NOISY), quantisation_noise(self.shot.levels()))
         self._measure_tolerance()
-        self._measure_trust()
+        self.trust = self.entry.create_stack("trust", (self.count, 1, self.height, self.width), np.uint8)
+        self._measure_trust(range(self.count))
         self.state = self.entry.create_stack("state", (self.count, 1, self.height, self.width), np.uint8)
         for index in range(self.count):
             self.state[index] = np.where(self._masked(index), MASKED, CLEAN)[None].astype(np.uint8)
@@ -181,9 +184,8 @@ class Flat:
     def _pairs(self, wanted: int, step: int = 1) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         return neighbours(self.count, wanted, self._see, self._masked, step)
 
-    def _measure_trust(self) -> None:
-        self.trust = self.entry.create_stack("trust", (self.count, 1, self.height, self.width), np.uint8)
-        for index, trust in enumerate(measure_trust(self.masks, self.mosaic)):
+    def _measure_trust(self, frames: Collection[int]) -> None:
+        for index, trust in zip(frames, measure_trust(self.masks, self.mosaic, frames), strict=True):
             self.trust[index] = trust[None]
 
     def _tolerance(self, index: int) -> Tensor:
@@ -204,10 +206,12 @@ class Flat:
             picture, state = self.samples.band(band, self.state)
             kept = pixels(held, band)
             if first:
-                found = undisturbed(picture, state != MASKED, self.noise, self.samples.told(self.trust, band) / 255)
+                trust, wanted = self.samples.told(self.trust, band) / 255, self.wanted[pixels(band)]
+                found = undisturbed(picture, state != MASKED, self.noise, trust, wanted)
             else:
                 found = mean_of_clean(picture, state == CLEAN, self.canvas[:, *pixels(band)])
-            self.canvas[:, *pixels(held)] = found[:, *kept]
+            canvas = self.canvas[:, *pixels(held)]
+            canvas.copy_(torch.where(self.wanted[pixels(held)], found[:, *kept], canvas))
             self.times[pixels(held)] = (state == CLEAN).sum(0)[kept].float()
             shown[pixels(held)] = (state != MASKED).any(0)[kept]
 

@@ -28,11 +28,12 @@ class Flow:
     def outside(self, index: int, objects: np.ndarray) -> np.ndarray:
         """Pixels by which what is outside the objects (H x W bool) moves on its own from a frame on, where known; N."""
         dx, dy, confidence = self.flow[index]
-        rows, columns = (
-            np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(objects.shape, dx.shape, strict=True)
-        )
-        told = ~objects[np.ix_(rows, columns)] & (confidence > 0.5)
-        return np.hypot(dx[told], dy[told])
+        if objects.shape != dx.shape:
+            places = (
+                np.linspace(0, n - 1, m).round().astype(int) for n, m in zip(objects.shape, dx.shape, strict=True)
+            )
+            objects = objects[np.ix_(*places)]
+        return cv2.magnitude(dx, dy)[~objects & (confidence > 0.5)]
 
 
 def estimate_flow(plates: Plates, registration: Registration, store: Store) -> Steps[Flow]:

@@ -50,21 +50,22 @@ def _judged(frames: Sequence[np.ndarray], k: int) -> Iterator[tuple[int, bool]]:
         return
     for ahead, frame in enumerate(frames[1:-1], 1):
         expected, in_view = _moved(before, step * ahead), ~frame[:k].any(0)
-        if (expected & in_view).sum() > _SEEN * expected.sum():
+        if np.count_nonzero(expected & in_view) > _SEEN * np.count_nonzero(expected):
             yield ahead, _overlap(expected & in_view, frame[k] & in_view) < _ODD * agreement
 
 
 def _centre(mask: np.ndarray) -> np.ndarray:
     """x and y of an H x W mask, 0 when it is empty."""
-    return np.argwhere(mask).mean(0)[::-1] if mask.any() else np.zeros(2)
+    moments = cv2.moments(mask.view(np.uint8), binaryImage=True)
+    return np.array([moments["m10"], moments["m01"]]) / max(moments["m00"], 1)
 
 
 def _moved(mask: np.ndarray, by: np.ndarray) -> np.ndarray:
     """An H x W mask, some pixels to the right and down."""
     shift = np.array([[1, 0, by[0]], [0, 1, by[1]]])
-    return cv2.warpAffine(mask.astype(np.uint8), shift, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0
+    return cv2.warpAffine(mask.view(np.uint8), shift, mask.shape[::-1], flags=cv2.INTER_NEAREST) > 0
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:
     """Intersection over union, 0 where both are empty."""
-    return float((a & b).sum() / max((a | b).sum(), 1))
+    return int(np.count_nonzero(a & b)) / max(int(np.count_nonzero(a | b)), 1)

@@ -31,7 +31,7 @@ class Redo(Flat):
     What was measured of the whole shot is kept: noise, exposures, the lens, tolerance, evenness of the light, the
     brightest light, the shutter. Around what a changed mask shows or hides the canvas is built again as `Flat` builds
     it; where that moves a background by less than the search for effects can tell, the background stays what it was,
-    and so does all that is made of it.
+    and so does all that is made of it. wanted: the texels near a changed pixel; the rest of the canvas stays.
     """
 
     def __init__(
@@ -67,11 +67,11 @@ class Redo(Flat):
         return len(self.changed) <= _MOST * self.count
 
     def run(self) -> Steps[None]:
-        names = ("state", "tolerance", "background", "seen", *(("doubt",) if self.earlier.has("doubt") else ()))
+        names = ["state", "tolerance", "trust", "background", "seen", *["doubt"] * self.earlier.has("doubt")]
         self.copies = {name: self.entry.copy_stack(name, self.earlier) for name in names}
-        self.state, self.tolerances = self.copies["state"], self.copies["tolerance"]
+        self.state, self.tolerances, self.trust = (self.copies[name] for name in ("state", "tolerance", "trust"))
         self.nearby = Nearby(self.mosaic, self.exposed, self.state, self.noise, self.meta["shutter"])
-        self._measure_trust()
+        self._measure_trust(self.changes)
         self.frames, self.pictures = self.meta["frames"], self.meta["pictures"]
         for index in self.changes:
             self.frames[index] = self.entry.key
@@ -117,6 +117,7 @@ class Redo(Flat):
         built = np.zeros(self.reached.shape, bool)
         built[pixels(self.area)] = True
         near = built & dilate(self.reached.numpy(), _HALO)
+        self.wanted = torch.from_numpy(near)
         around = ((index, self.mosaic.surroundings(index, self.area)) for index in range(self.count))
         extents = ((index, _extent_of(self._lies(built, index, part), part.x, part.y)) for index, part in around)
         self.parts = {index: part for index, part in extents if part}
@@ -135,10 +136,10 @@ class Redo(Flat):
             self.canvas *= self.light
         else:
             # An object that no mask hid may have been taken for light.
-            self.light = fill_smoothly(self.light, torch.from_numpy(~near).float())
-        self.canvas = torch.where(torch.from_numpy(near), self.canvas, canvas)
+            self.light = fill_smoothly(self.light, (~self.wanted).float())
+        self.canvas = torch.where(self.wanted, self.canvas, canvas)
         self.moved = self._differ(*(c[:, *pixels(self.area)] for c in (canvas, self.canvas))).any()
-        self.times = torch.where(torch.from_numpy(near), self.times, times)
+        self.times = torch.where(self.wanted, self.times, times)
         yield from self._find_effects(last=True)
         for index, part in list(self.parts.items()):
             there = self._lies(near, index, part)

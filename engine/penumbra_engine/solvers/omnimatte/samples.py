@@ -29,6 +29,7 @@ class Samples:
         self._around = grown(area, REACH, mosaic.whole)
         self._count = len(exposed.plate)
         self._row_bytes = self._count * self._around.width * _SAMPLE_BYTES
+        self._held: np.ndarray | None = None
         if mosaic.static:
             self._stack, self._gains = exposed.plate, np.ones((self._count, 3))
         else:
@@ -63,12 +64,22 @@ class Samples:
         frames, T x 1 x H x W."""
         state = self.told(states, part)
         if self._mosaic.static:
-            picture = torch.from_numpy(self._stack.rows(part.y, part.bottom)[..., pixels(part)[1]])
+            picture = torch.from_numpy(self._plate(part))
         else:
             rows, columns = pixels(part, self._around)
             sampled = torch.from_numpy(self._stack.rows(rows.start, rows.stop)[..., columns])
             picture, state = sampled[:, :3], torch.where(sampled[:, 3] > 0.5, state, MASKED)
         return picture / torch.from_numpy(self._exposed.gains / self._gains).float()[:, :, None, None], state
+
+    def _plate(self, part: Window) -> np.ndarray:
+        """What a static camera's frames show of a part of the canvas, T x 3 x h x w. A small area is read once for all
+        passes."""
+        around = self._around
+        if around.height > self.rows:
+            return self._stack.rows(part.y, part.bottom)[..., pixels(part)[1]]
+        if self._held is None:
+            self._held = self._stack.rows(around.y, around.bottom)[..., pixels(around)[1]].copy()
+        return self._held[..., *pixels(part, around)]
 
     def told(self, of: Stack, part: Window) -> Tensor:
         """What a stack over the frames, T x 1 x H x W, tells of the samples of a part of the canvas, T x h x w."""

@@ -1,6 +1,6 @@
 """Trust: how far what a frame shows is to be taken for the background."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
@@ -14,12 +14,12 @@ from penumbra_engine.solvers.omnimatte.state import NEARBY
 _COARSE = 160  # pixels across a frame: finely enough to tell where objects stand
 
 
-def measure_trust(masks: Masks, mosaic: Mosaic) -> Iterator[np.ndarray]:
-    """Of each frame, H x W uint8, of 255: effects lie where objects are, and an object that stands shows them at
-    rest."""
+def measure_trust(masks: Masks, mosaic: Mosaic, frames: Iterable[int]) -> Iterator[np.ndarray]:
+    """Of each of some frames, H x W uint8, of 255: effects lie where objects are, and an object that stands shows them
+    at rest."""
     count, width = len(mosaic.to_canvas), mosaic.frame.width
     voices = witnesses(_objects_on_canvas(masks.union(index), mosaic, index) for index in range(count))
-    for index in range(count):
+    for index in frames:
         distance = np.minimum(distance_outside(masks.union(index)), width)
         trust = voices[index] * np.square(distance / (distance + NEARBY * width))
         yield np.ceil(255 * trust).astype(np.uint8)
