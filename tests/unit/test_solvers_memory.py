@@ -7,10 +7,10 @@ import pytest
 
 from penumbra_engine.errors import EngineError
 from penumbra_engine.solvers import memory
+from penumbra_engine.solvers.alpha import alpha_memory
 from penumbra_engine.solvers.matte.predict import prediction_memory
 from penumbra_engine.solvers.matte.scene import scene_memory
 from penumbra_engine.solvers.memory import available, require
-from penumbra_engine.solvers.trimap.alpha import alpha_memory
 from penumbra_engine.solvers.trimap.likeness import learning_memory
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.solvers.alpha import _at_most_whole
 from penumbra_engine.solvers.background import _carried_masks
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
-from penumbra_engine.solvers.trimap.alpha import _at_most_whole
 from penumbra_engine.solvers.trimap.propagate import _fused, _trimap, _whole, propagate
 from penumbra_engine.solvers.trimap.regions import depth
 from penumbra_engine.solvers.trimap.tracking import track

@@ -16,6 +16,7 @@ from penumbra_engine.solvers.background import find_background
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
 from penumbra_engine.solvers.keyframes import read_keyframes
+from penumbra_engine.solvers.matte.joined import join, join_memory
 from penumbra_engine.solvers.matte.overview import Preview, overview
 from penumbra_engine.solvers.matte.predict import Mattes, matte_frames, prediction_memory
 from penumbra_engine.solvers.matte.rough import uncover
@@ -44,8 +45,9 @@ _PARTS = {
     "sketch": 0.18,
     "uncover": 0.08,
     "train": 0.52,
-    "matte": 0.06,
-    "write": 0.04,
+    "matte": 0.04,
+    "join": 0.03,
+    "write": 0.03,
 }
 _STREAM_PARTS = {"decode": 0.05, "matte": 0.85, "write": 0.1}
 _STREAMED = "matte"  # the name of what a network finds that was told no name
@@ -122,6 +124,8 @@ def _trained(
 ) -> Generator[Progress, None, _Trained]:
     """Train a network on the keyframes."""
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
+    if job.model == "small":
+        _require(join_memory(shot, keyframes), "to matte the edges of", ["a smaller plate"], shot)
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
     scene = Scene(shot, plates, keyframes, background)
     plan = plan_training(scene, student, job.steps, job.seed, job.cold, store)
@@ -150,6 +154,10 @@ def _learned(
     scene, learned = trained.scene, trained.learned
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
     report = {**trained.report, "next_keyframe": _next_keyframe(shot, scene, mattes.doubt)}
+    if not scene.background.why_not:
+        joining = join(shot, plates, scene.keyframes, mattes, scene.background, store)
+        mattes, shares = yield from clock.run("join", joining)
+        report["background_share"] = {name: round(share, 3) for name, share in shares.items()}
     return _Found(scene.names, mattes, job.model, learned.key, trained.stages, report, trained.warnings)
 
 
@@ -217,8 +225,13 @@ def _require_memory(job: MatteJob, shot: Shot, student: Student, through: Passes
         what, less = f"to learn from {len(shot.keyframes)} keyframes of", ["fewer keyframes", *less]
     if job.downsample:
         less.append("a smaller --downsample")
+    _require(finding, what, less, shot)
+
+
+def _require(needed: float, what: str, less: list[str], shot: Shot) -> None:
+    """Raise EngineError for a plate that takes more bytes than there are. less: what may be given instead."""
     advice = f"give {' or '.join(less)}, or close other programs"
-    require(finding, f"{what} {shot.width} x {shot.height} pixels", advice)
+    require(needed, f"{what} {shot.width} x {shot.height} pixels", advice)
 
 
 def _wrong(matte: np.ndarray) -> str:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.alpha_finder import alpha_finder
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.trimap.frame_solver import frame_solver
 from penumbra_engine.solvers.trimap.regions import regions
 from penumbra_engine.training.composites import Subject, heaped, lift, put_over, random_view, resampled, streak
 from penumbra_engine.training.procedural import shadow
@@ -61,7 +61,7 @@ def keyed_alphas(shot: Shot, plates: Plates, keyframes: Keyframes, motion: Motio
     for name, index in keyframes.of:
         there = [of for of, at in keyframes.of if at == index]
         trimaps = np.stack([regions(keyframes.matte(of, index)) for of in there])
-        solver = frame_solver(shot, plates, motion, trimaps, background, "closed-form", index, _SHADOWS)
+        solver = alpha_finder(shot, plates, motion, trimaps, background, "closed-form", index, _SHADOWS)
         trimap = torch.from_numpy(trimaps[there.index(name)])[None, None]
         alphas[name, index] = solver.solve(trimap=trimap, tolerance=_TOLERANCE).alpha[0, 0].numpy()
     return alphas

@@ -52,6 +52,10 @@ class Likeness:
     evidence: Stack
     loss: float
 
+    def alphas(self, index: int) -> np.ndarray:
+        """The alpha of each object that is likely on a frame, names x h x w."""
+        return self.evidence[index][2:-1:3]
+
 
 def learn_likeness(
     shot: Shot,

@@ -4,10 +4,10 @@ import torch
 
 from penumbra_engine.imaging.composite import over
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.alpha import Alphas
 from penumbra_engine.solvers.contact_sheet import checkerboard, contact_sheet, seen_as_is, three_of
 from penumbra_engine.solvers.layer import foreground_layer
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.trimap.alpha import Alphas
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 

@@ -10,6 +10,8 @@ from penumbra_engine.cache import Store
 from penumbra_engine.errors import UsageError
 from penumbra_engine.matting.by_name import alpha_solver
 from penumbra_engine.media import Shot, check_out
+from penumbra_engine.solvers.alpha import Expected, Known, alpha_memory, solve_alphas
+from penumbra_engine.solvers.alpha_finder import leans_on_background
 from penumbra_engine.solvers.background import Background, find_background
 from penumbra_engine.solvers.clock import Clock
 from penumbra_engine.solvers.delivery import Destination
@@ -26,8 +28,6 @@ from penumbra_engine.solvers.report import (
     named,
     provenance,
 )
-from penumbra_engine.solvers.trimap.alpha import alpha_memory, solve_alphas
-from penumbra_engine.solvers.trimap.frame_solver import leans_on_background
 from penumbra_engine.solvers.trimap.likeness import learn_likeness, learning_memory
 from penumbra_engine.solvers.trimap.overview import overview
 from penumbra_engine.solvers.trimap.propagate import propagate
@@ -80,7 +80,17 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     carried = motion if job.propagation != "correlation" else None
     trimaps = yield from clock.run("propagate", propagate(shot, plates, keyframes, carried, likeness, store))
     alphas = yield from clock.run(
-        "alpha", solve_alphas(shot, plates, trimaps, motion, background, likeness, job.solver, store)
+        "alpha",
+        solve_alphas(
+            shot,
+            plates,
+            Known(trimaps.key, trimaps.trimaps),
+            motion,
+            background,
+            Expected(likeness.key, likeness.alphas) if likeness else None,
+            job.solver,
+            store,
+        ),
     )
     inputs = manifest(shot, {"decode": plates.key, "keyframes": keyframes.key})
     made = provenance(job, shot, job.solver, likeness.key if likeness else "none", inputs)

@@ -3,11 +3,11 @@
 import torch
 
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.alpha import Alphas
 from penumbra_engine.solvers.delivery import Delivery, Destination
 from penumbra_engine.solvers.layer import foreground_layer
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
-from penumbra_engine.solvers.trimap.alpha import Alphas
 from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 

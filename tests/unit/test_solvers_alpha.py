@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from penumbra_engine.solvers.trimap.alpha import _narrowed, _without_specks
+from penumbra_engine.solvers.alpha import _narrowed, _without_specks
 
 
 def test_what_was_found_and_expected_to_be_the_object_is_unknown_no_more_but_for_its_edge() -> None:

@@ -1,7 +1,8 @@
 """Alpha: the matte inside each unknown region, steady in time."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -12,14 +13,12 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
 from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.alpha_finder import alpha_finder, leans_on_background
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.palettes import Palettes
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
-from penumbra_engine.solvers.trimap.frame_solver import frame_solver, leans_on_background
-from penumbra_engine.solvers.trimap.likeness import Likeness
-from penumbra_engine.solvers.trimap.propagate import Trimaps
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
 _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
@@ -36,6 +35,20 @@ def alpha_memory(shot: Shot, unknown: int) -> float:
     return float(_OF_PIXEL * shot.width * shot.height + _OF_UNKNOWN * unknown)
 
 
+class Known(NamedTuple):
+    """What is known of the objects. key: of the stage it comes from. of: T x names x H x W of 0, 0.5 and 1."""
+
+    key: str
+    of: Stack
+
+
+class Expected(NamedTuple):
+    """What alpha somebody expects. key: of the stage that does. of: of a frame by index, names x h x w in [0, 1]."""
+
+    key: str
+    of: Callable[[int], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Alphas:
     """alpha: T x names x H x W in [0, 1]. residual: T, the largest of the solver. flicker: root mean square, in the
@@ -50,30 +63,30 @@ class Alphas:
 def solve_alphas(
     shot: Shot,
     plates: Plates,
-    trimaps: Trimaps,
+    trimaps: Known,
     motion: Motion,
     background: Background | None,
-    likeness: Likeness | None,
+    expected: Expected | None,
     solver: str,
     store: Store,
 ) -> Steps[Alphas]:
     """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
     the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
-    does (`leans_on_background`), and hears what the likeness expects; then once more with the colours that the objects
+    does (`leans_on_background`), and hears what is expected; then once more with the colours that the objects
     turned out to have, and what turned out to be all of them no longer unknown.
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
-    count, names = len(shot.frames), trimaps.trimaps.shape[1]
+    count, names = len(shot.frames), trimaps.of.shape[1]
     inputs = {"trimaps": trimaps.key, "motion": motion.key, "solver": solver, "threads": torch.get_num_threads()}
     leans = leans_on_background(solver, background)
     inputs["background"] = background.key if background and leans else ""
-    inputs["likeness"] = likeness.key if likeness and leans else ""
+    inputs["expected"] = expected.key if expected and leans else ""
     with store.entry("alphas", code=code_version(), **inputs) as entry:
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
             each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
-            solve = _Frames(shot, plates, trimaps, motion, background, likeness if leans else None, solver).solve
+            solve = _Frames(shot, plates, trimaps, motion, background, expected if leans else None, solver).solve
             palettes = Palettes() if leans else None
             residual = yield from within((0.0, 0.4), solve(each, learned=palettes))
             if palettes:
@@ -91,10 +104,10 @@ class _Frames:
 
     shot: Shot
     plates: Plates
-    trimaps: Trimaps
+    trimaps: Known
     motion: Motion
     background: Background | None
-    likeness: Likeness | None
+    expected: Expected | None
     solver: str
 
     def solve(self, each: Stack, learned: Palettes | None = None, known: Palettes | None = None) -> Steps[np.ndarray]:
@@ -103,24 +116,25 @@ class _Frames:
         count, names = each.shape[:2]
         residual = np.zeros(count)
         for index in range(count):
-            trimaps = self.trimaps.trimaps[index]
-            by = frame_solver(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
+            trimaps = self.trimaps.of[index]
+            by = alpha_finder(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
             planes = []
             for k in range(names):
                 trimap, more = torch.from_numpy(trimaps[k]), self._expected(index, k)
                 if known:
                     before = torch.from_numpy(each[index][k])
                     more |= {"start": before[None, None], "palette": known.around(index, k, trimap)}
-                    if self.likeness:
+                    if self.expected:
                         trimap = _narrowed(trimap, before, more["expected"][0, 0])
                 elif index:
                     more |= {"start": torch.from_numpy(each[index - 1][k])[None, None]}
                 try:
                     found = by.solve(trimap=trimap[None, None], tolerance=_TOLERANCE, **more)
                 except InputError as error:
-                    raise UnsolvableError(
-                        f"frame {self.shot.frames[index]}: {error}. Give a keyframe there", "--keyframe"
-                    ) from error
+                    # Whatever else is wrong with a frame, no keyframe mends.
+                    bare = bool((trimaps[k] == 0).any())
+                    said, argument = ("", "--plate") if bare else (". Give a keyframe there", "--keyframe")
+                    raise UnsolvableError(f"frame {self.shot.frames[index]}: {error}{said}", argument) from error
                 if learned and by.behind is not None:
                     picture = torch.from_numpy(self.plates.plate[index])
                     learned.add(index, k, picture, by.behind, found.alpha[0, 0], trimap)
@@ -131,10 +145,10 @@ class _Frames:
         return residual
 
     def _expected(self, index: int, k: int) -> dict[str, Any]:
-        """The alpha of an object on a frame as the likeness expects it, if it is to be heard."""
-        if not self.likeness:
+        """The alpha of an object that is expected on a frame, if somebody does."""
+        if not self.expected:
             return {}
-        guess = self.likeness.evidence[index][3 * k + 2]
+        guess = self.expected.of(index)[k]
         expected = cv2.resize(guess, (self.shot.width, self.shot.height), interpolation=cv2.INTER_LINEAR)
         return {"expected": torch.from_numpy(expected)[None, None]}
 
@@ -162,7 +176,7 @@ def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     return np.where(unknown, soft * np.minimum(1, room / np.maximum(soft.sum(0), 1e-6)), alpha).astype(np.float32)
 
 
-def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:
+def _bring_together(trimaps: Known, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:
     """Fill `alpha` from `each`; the flicker of both."""
     count, names = len(each), each.shape[1]
     change = np.zeros((2, 2))  # sum and number, before and after
@@ -177,12 +191,12 @@ def _bring_together(trimaps: Trimaps, motion: Motion, each: Stack, alpha: Stack)
                 share = _SHARE * trusted * np.exp(-(((moved - found[k]) / _ALIKE) ** 2))
                 merged[k] += share * moved
                 weight[k] += share
-        unknown = trimaps.trimaps[index] == 0.5
+        unknown = trimaps.of[index] == 0.5
         alpha[index] = _at_most_whole(np.where(unknown, merged / weight, found), unknown)
         yield index, count
     for index in range(1, count):
         for k in range(names):
-            unknown = trimaps.trimaps[index][k] == 0.5
+            unknown = trimaps.of[index][k] == 0.5
             for of, stack in enumerate((each, alpha)):
                 moved, trusted = motion.carry(stack[index - 1][k], index - 1, index)
                 at = unknown & (trusted > 0.5)

@@ -30,7 +30,7 @@ def leans_on_background(solver: str, background: Background | None) -> bool:
     return solver in OVER_BACKGROUND and background is not None and not background.why_not
 
 
-class FrameSolver(NamedTuple):
+class AlphaFinder(NamedTuple):
     """solve: finds alpha on the frame; it wants trimap=, and takes what the solver takes. behind: 3 x H x W, the
     background as the frame lights it; None where the solver doesn't lean on one."""
 
@@ -38,7 +38,7 @@ class FrameSolver(NamedTuple):
     behind: Tensor | None
 
 
-def frame_solver(
+def alpha_finder(
     shot: Shot,
     plates: Plates,
     motion: Motion,
@@ -47,12 +47,12 @@ def frame_solver(
     solver: str,
     index: int,
     shadows: float = SHADOWS,
-) -> FrameSolver:
+) -> AlphaFinder:
     """The solver for a frame and its picture, with the background where it can use it. trimaps: names x H x W, of all
     objects on the frame: what is left of it shows the light. shadows: as for closed_form_over_background."""
     behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
     if background is None or behind is None or seen is None or not leans_on_background(solver, background):
-        return FrameSolver(partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None]), None)
+        return AlphaFinder(partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None]), None)
     picture = torch.from_numpy(plates.plate[index])
     bare = torch.from_numpy((trimaps == 0).all(0))
     light = _light(picture, behind, bare)
@@ -75,7 +75,7 @@ def frame_solver(
         told = passing(plates, backgrounds, motion, index, trimap[0, 0].numpy(), light, variance, often)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
-    return FrameSolver(solve, behind)
+    return AlphaFinder(solve, behind)
 
 
 def _light(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
