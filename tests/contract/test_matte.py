@@ -95,7 +95,7 @@ def test_the_report_names_the_fit_and_a_frame_to_key_next(solved: tuple[Path, Pa
     report = json.loads(Path(solved[2].report).read_text())
     assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
     assert report["fit"]["parent"] == "" and report["fit"]["loss"] > 0 and report["fit"]["steps"] == STEPS
-    stages = ("decode", "keyframes", "background", "sketch", "uncover", "train", "matte", "write", "all")
+    stages = ("decode", "keyframes", "background", "sketch", "uncover", "train", "matte", "join", "write", "all")
     assert tuple(report["seconds"]) == stages
 
 
