@@ -86,11 +86,11 @@ class LinearSystem:
         iterations = 0
         while iterations < limit and float(residual.norm()) > bound:
             step = precondition(residual)
-            direction = step - float(step @ spread) / energy * direction
+            direction.mul_(-float(step @ spread) / energy).add_(step)
             spread = self.matrix @ direction
             energy = float(direction @ spread)
             length = float(residual @ direction) / energy
-            x += length * direction
-            residual -= length * spread
+            x.add_(direction, alpha=length)
+            residual.sub_(spread, alpha=length)
             iterations += 1
         return Solved(x, tolerance * float(residual.norm()) / bound, iterations)

@@ -106,21 +106,21 @@ def _half(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tenso
     reach, 13 x M, right where every window that holds both lies within the list. colour: 3 x M. centres: M, 1 where a
     window may be, else 0."""
     functions = _functions(near, colour, centres, epsilon)
-    count, result = colour.shape[1], []
+    count, result = colour.shape[1], colour.new_zeros((_ACROSS**2 + 1) // 2, colour.shape[1])
+    constant, totals = F.pad(centres / _WINDOW, (1, 1)), iter(result)  # of two pixels, the constant function's part
     for dy in range(_REACH + 1):
         for dx in range(-_REACH if dy else 0, _REACH + 1):
-            total = torch.zeros_like(centres)
+            total = next(totals)
             for y in range(3 - dy):  # of the first pixel in the window, whose centre so lies 1 - y rows below it
                 tie = torch.zeros_like(centres)
                 for x in range(max(0, -dx), min(3, 3 - dx)):
                     centre = slice(2 - x, 2 - x + count)
-                    one, other = functions[3 * y + x], functions[3 * (y + dy) + x + dx]
-                    for k in range(len(one)):
-                        tie.addcmul_(one[k, centre], other[k, centre], value=-1)
+                    tie -= constant[centre]
+                    for one, other in zip(functions[3 * y + x], functions[3 * (y + dy) + x + dx], strict=True):
+                        tie.addcmul_(one[centre], other[centre], value=-1)
                 total += _from_row(near, tie, 1 - y)
-            result.append(total)
     result[0] += _box(near, F.pad(centres, (1, 1)))
-    return torch.stack(result)
+    return result
 
 
 def _from_row(near: _Near, values: Tensor, down: int) -> Tensor:
@@ -135,19 +135,18 @@ def _box(near: _Near, values: Tensor) -> Tensor:
 
 
 def _functions(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> Tensor:
-    """The affine functions of the colours of windows, orthonormal but for epsilon: 9 x 4 x (M + 2), one more to both
-    sides, three that are centred, by the Cholesky factor of the scatter of colours plus epsilon, and the constant; 0
-    where no window may be. All in double precision: alpha hangs on eigenvalues that are smaller than the rounding
-    errors of single."""
+    """The affine functions of the colours of windows but the constant, orthonormal but for epsilon: 9 x 3 x (M + 2),
+    one more to both sides, centred, by the Cholesky factor of the scatter of colours plus epsilon; 0 where no window
+    may be. All in double precision: alpha hangs on eigenvalues that are smaller than the rounding errors of single."""
     count = colour.shape[1]
     mean = _box(near, F.pad(colour, (1, 1))) / _WINDOW
-    functions = colour.new_empty(_WINDOW, 4, count + 2)
+    functions = colour.new_empty(_WINDOW, 3, count + 2)
     functions[..., 0], functions[..., -1] = 0, 0
-    first, second, third, constant = functions[..., 1:-1].unbind(1)
+    first, second, third = functions[..., 1:-1].unbind(1)
     for y in range(3):
         row = F.pad(_from_row(near, colour, y - 1), (1, 1))
         for x in range(3):
-            torch.sub(row[:, x : x + count], mean, out=functions[3 * y + x, :3, 1:-1])
+            torch.sub(row[:, x : x + count], mean, out=functions[3 * y + x, :, 1:-1])
 
     def scatter(one: Tensor, other: Tensor) -> Tensor:
         return (one * other).sum(0)
@@ -160,6 +159,5 @@ def _functions(near: _Near, colour: Tensor, centres: Tensor, epsilon: float) -> 
     first.mul_(1 / l00)
     second.addcmul_(first, l10, value=-1).mul_(1 / l11)
     third.addcmul_(first, l20, value=-1).addcmul_(second, l21, value=-1).mul_(1 / l22)
-    constant.fill_(1 / 3)
     functions[..., 1:-1] *= centres
     return functions

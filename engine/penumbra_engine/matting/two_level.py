@@ -66,14 +66,18 @@ class TwoLevel:
         for inverse in self._inverses:
             step = inverse * residual
             x += step
-            residual -= self._matrix @ step
-        return (x.double() + self._corrected(residual)) * length
+            residual = torch.addmv(residual, self._matrix, step, alpha=-1)
+        return torch.addmv(x, self._prolong, self._coarse(residual)).double().mul_(length)
 
     def _corrected(self, residual: Tensor) -> Tensor:
         """What the coarse system answers to a residual."""
-        coarse = (self._restrict @ residual.float()).cpu().numpy()
+        return (self._prolong @ self._coarse(residual.float())).double()
+
+    def _coarse(self, residual: Tensor) -> Tensor:
+        """The same as coefficients of its functions. residual: N, single precision."""
+        coarse = (self._restrict @ residual).cpu().numpy()
         solved = scipy.linalg.cho_solve_banded((self._factor, True), coarse, overwrite_b=True, check_finite=False)
-        return (self._prolong @ torch.from_numpy(solved).to(self._prolong.device)).double()
+        return torch.from_numpy(solved).to(self._prolong.device)
 
 
 class _Squares:
