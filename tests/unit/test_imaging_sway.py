@@ -59,6 +59,18 @@ def test_a_reflection_that_never_leaves_a_block_sways_nothing() -> None:
     assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
 
 
+def test_a_reflection_that_turns_in_place_sways_nothing() -> None:
+    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
+    random = np.random.default_rng(0)
+    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
+    pictures = []
+    for _ in range(12):
+        picture = wall.float() + SIGMA * torch.from_numpy(random.standard_normal(wall.shape)).float()
+        picture[:, 6:18, 6:18] = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(len(pictures)))
+        pictures.append(picture)
+    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+
+
 def test_a_block_that_objects_hide_tells_nothing() -> None:
     pictures = frames()
     seen = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)

@@ -16,6 +16,8 @@ _OFTEN = 0.25  # of the pairs: what moves on fewer than the rest of them is an o
 _HIDDEN = 0.5  # of the pairs: a part of a block that objects hide on more of them tells nothing
 PARTS = 4  # of a block along each side: what passes through it is in each of them for a while only
 _SHOWN = 0.25  # of such a part: what has to be seen of it
+_TEXTURED = 0.25  # of the slope of a block: parts that have more tell whether it sways
+_TOGETHER = 0.6  # of those: on fewer something stays for long, or turns in place
 _MOSTLY = 0.8  # of the samples: what passes changes a pixel on fewer than the rest
 _AT = 1.2816  # standard deviations that so many lie within
 _BESIDE = 3  # px: an edge that sways lies beside where it lay
@@ -31,7 +33,8 @@ def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: in
     difference beyond the noise comes to over the slopes, the lower quarter over the pairs of each small part of a
     block: an object, a shadow or a reflection that passes changes a part on some frames, even one that never leaves the
     block; leaves in the wind change all of them on all. A change of light is none: a soft shadow may lie on a block all
-    the time and change slowly, which dims what is there and moves nothing.
+    the time and change slowly, which dims what is there and moves nothing. Where something passes so slowly that parts
+    are never rid of it, others of the same block are, so most of those with any texture have to sway.
     """
     part = block // PARTS
     found, slopes = [], []
@@ -52,8 +55,13 @@ def sway(pairs: Iterable[tuple[Tensor, Tensor, Tensor]], noise: Noise, block: in
     known = each.isnan().float().mean(0) <= _HIDDEN
     changes = torch.where(known, each.nanquantile(_OFTEN, 0), 0.0).clamp(min=0)
     steep = torch.where(known, torch.stack(slopes).nanmean(0), 0.0)
-    step = (_blocks(changes, PARTS) / _blocks(steep, PARTS).clamp(min=1e-12)).sqrt()
-    return torch.where(step < _LEAST, 0.0, (_STRAY * step).clamp(max=_MOST))
+    mean = _blocks(steep, PARTS)
+    step = (_blocks(changes, PARTS) / mean.clamp(min=1e-12)).sqrt()
+    rows, columns = steep.shape
+    textured = steep > _TEXTURED * mean.repeat_interleave(PARTS, 0).repeat_interleave(PARTS, 1)[:rows, :columns]
+    sways = textured & (changes > _LEAST**2 * steep)
+    together = _blocks(sways.float(), PARTS) >= _TOGETHER * _blocks(textured.float(), PARTS)
+    return torch.where((step >= _LEAST) & together, (_STRAY * step).clamp(max=_MOST), 0.0)
 
 
 def strayed(samples: Tensor, told: Tensor, background: Tensor, noise: Noise) -> Tensor:
