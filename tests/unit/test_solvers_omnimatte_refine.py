@@ -4,8 +4,9 @@ import numpy as np
 import torch
 
 from penumbra_engine.imaging.noise import Noise
+from penumbra_engine.solvers.omnimatte.boundary import Boundary, shows_background
 from penumbra_engine.solvers.omnimatte.edge import light_under
-from penumbra_engine.solvers.omnimatte.refine import objects_and_effect, shows_background
+from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
 
 HEIGHT, WIDTH, BAND = 60, 80, 8.0
 NOISE = Noise(1e-6, 1e-5)
@@ -22,8 +23,8 @@ def test_a_reflection_that_touches_its_object_is_there_once() -> None:
         torch.from_numpy(disc), torch.tensor([0.9, 0.1, 0.1])[:, None, None], background * transmission
     )
     transmission = torch.where(torch.from_numpy(disc), picture / background, transmission)  # as it is measured
-    behind, variance = background * light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
-    solid, found = objects_and_effect(picture, behind, variance, effect, disc, BAND)
+    light, variance = light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
+    solid, found = objects_and_effect(Boundary(picture, light, background * light, variance, effect, disc), BAND)
     # Colours can't tell the red of a reflection from a little of the red object; either way it is half there.
     covered = 1 - (1 - solid) * (1 - found)
     assert solid[14:26, 29:51].min() > 0.99
@@ -40,8 +41,8 @@ def test_a_shadow_that_touches_its_object_keeps_what_was_measured() -> None:
     disc[10:30, 25:55] = True
     inside = torch.from_numpy(disc)
     picture = torch.where(inside, torch.tensor([0.9, 0.1, 0.1])[:, None, None], background * transmission)
-    behind, variance = background * light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
-    solid, found = objects_and_effect(picture, behind, variance, effect, disc, BAND)
+    light, variance = light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
+    solid, found = objects_and_effect(Boundary(picture, light, background * light, variance, effect, disc), BAND)
     assert solid[~inside].max() < 0.1 and solid[~inside].mean() < 0.001 and solid[12:28, 27:53].min() > 0.99
     assert (found[31:44, 27:68] - 0.5).abs().max() < 0.02
 

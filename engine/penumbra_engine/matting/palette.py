@@ -1,5 +1,6 @@
 """Palette: the colours that a foreground has, and where it has them."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -35,6 +36,11 @@ def palette_of(picture: Tensor, foreground: Tensor) -> Palette:
     order = np.random.default_rng(0).permutation(len(places))[::thin]
     places = places[torch.from_numpy(order).to(places.device)]
     return Palette(at(picture, places), places)
+
+
+def together(palettes: Sequence[Palette]) -> Palette:
+    """All the colours of some palettes, one at least."""
+    return Palette(torch.cat([of.colours for of in palettes], 1), torch.cat([of.places.float() for of in palettes]))
 
 
 def at(picture: Tensor, places: Tensor) -> Tensor:

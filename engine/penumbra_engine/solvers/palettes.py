@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from penumbra_engine.matting.palette import Palette, at
+from penumbra_engine.matting.palette import Palette, at, together
 
 _FRAMES = 8  # to either side
 _SOLID = 0.9  # alpha: what shines through is little, and taken out
@@ -35,8 +35,27 @@ class Palettes:
         near = [of for (frame, name), of in self._of.items() if name == k and abs(frame - index) <= _FRAMES]
         if not any(len(of.places) for of in near):
             return None
-        colours, places = torch.cat([of.colours for of in near], 1), torch.cat([of.places for of in near])
-        return Palette(colours, places + _middle(trimap))
+        found = together(near)
+        return found._replace(places=found.places + _middle(trimap))
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """All of it, for `of_arrays`."""
+        whose = [key for key, of in self._of.items() for _ in of.places]
+        every = together([Palette(torch.zeros(3, 0), torch.zeros(0, 2)), *self._of.values()])
+        return {
+            "whose": np.array(whose, np.int64).reshape(-1, 2),
+            "colours": every.colours.numpy(),
+            "places": every.places.numpy(),
+        }
+
+    @classmethod
+    def of_arrays(cls, whose: np.ndarray, colours: np.ndarray, places: np.ndarray) -> "Palettes":
+        """What `arrays` was asked of."""
+        made = cls()
+        for index, k in dict.fromkeys(map(tuple, whose.tolist())):
+            its = (whose == (index, k)).all(1)
+            made._of[index, k] = Palette(torch.from_numpy(colours[:, its]), torch.from_numpy(places[its]))
+        return made
 
 
 def _middle(trimap: Tensor) -> Tensor:

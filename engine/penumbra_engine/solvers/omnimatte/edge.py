@@ -7,6 +7,7 @@ from torch import Tensor
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate, distance_outside, erode
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
+from penumbra_engine.matting.palette import Palette, palette_of, together
 
 _SOURCE = 3.0  # px inside the rough mask from where on a colour is taken for the object's own
 _OWN, _WHOLE = 0.97, 0.9  # alpha of such a colour once it is solved, and of what an edge has come to an end at
@@ -32,6 +33,7 @@ def solve_edge(
     shown: np.ndarray | None = None,
     rounds: int = ROUNDS,
     told: Tensor | None = None,
+    palette: Palette | None = None,
 ) -> Tensor:
     """Alpha of the objects together, H x W.
 
@@ -40,7 +42,8 @@ def solve_edge(
     don't tell. band: px, how far the true edge may lie from the mask's, on either side. drawn: whether the mask was
     given; one that was found by the same colours says nothing of whose they are. shown: H x W bool, pixels of the mask
     known to show the objects' own colour, though they lie beside its edge; None where none is. told: 4 x H x W, what
-    other frames tell of it, by `passing`; None where none does.
+    other frames tell of it, by `passing`; None where none does. palette: colours that the objects have besides those of
+    the inside of the mask; None where none are known.
 
     Where an edge turns out softer than the band is wide (fur), the band grows inwards from round to round, `rounds` at
     most, and one more where the mask was found.
@@ -57,6 +60,7 @@ def solve_edge(
     unknown = ~bare & ~core
     for _ in range(rounds if drawn else rounds + 1):  # a mask that was found starts farther off
         trimap = torch.where(unknown, 0.5, alpha)
+        known = None if palette is None else together([palette_of(picture, own | (core & ~unknown)), palette])
         solution = closed_form_over_background(
             picture[None],
             trimap[None, None],
@@ -66,6 +70,7 @@ def solve_edge(
             foreground=own[None, None],
             distance=depth[None, None] if drawn else None,
             told=None if told is None else told[None],
+            palette=known,
             start=alpha[None, None],
             tolerance=_TOLERANCE,
         )

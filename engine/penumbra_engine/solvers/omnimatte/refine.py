@@ -8,30 +8,26 @@ from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
-from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.fill import fill_smoothly
-from penumbra_engine.imaging.filters import box
-from penumbra_engine.imaging.morphology import dilate, distance_outside
+from penumbra_engine.imaging.morphology import dilate
+from penumbra_engine.matting.palette import Palette
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import measure_motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
+from penumbra_engine.solvers.omnimatte.boundary import Boundary, band_of, boundary_of, membership
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.edge import ROUNDS, light_under, rough_trimap, solve_edge
+from penumbra_engine.solvers.omnimatte.colours import learn_colours
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, rough_trimap, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
-from penumbra_engine.solvers.omnimatte.missed import with_missed
 from penumbra_engine.solvers.passing import GUESSED, asked, passing
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, within
 
-_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
 # Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
 _BARE, _HELD = 0.02, 0.4
-# Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
-_PLAIN, _AROUND = 1.5, 3
-_OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
-_MOTION = 0.2  # of the time
+_MOTION, _COLOURS = 0.15, 0.3  # of the time
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -65,35 +61,36 @@ def refine(
 ) -> Steps[Layers]:
     """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
 
-    Each frame by what is known of that frame, and but for a draft by what those beside it show of its objects before
-    other parts of the background. Not where that was put together by depth: a pole that stands before an object lets
-    nothing through, and would be taken for the object.
+    Each frame by what is known of that frame, and but for a draft by the colours that its objects have on others, and
+    by what those beside it show of them before other parts of the background. The last not where that was put together
+    by depth: a pole that stands before an object lets nothing through, and would be taken for the object.
     """
-    band, rounds = max(3.0, _BAND * shot.width), 1 if quality == "draft" else ROUNDS
-    motion = None
-    if quality != "draft" and not canvas.by_depth:
-        motion = yield from within((0.0, _MOTION), measure_motion(plates, store))
-    inputs = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))]
-    if motion:  # a neighbour's background and how often it was seen have one key, that of its picture
-        told_by = [[canvas.picture(other) for other in asked(t, len(shot.frames))] for t in range(len(shot.frames))]
-        inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
+    band, rounds = band_of(shot), 1 if quality == "draft" else ROUNDS
+    inputs, done = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))], 0.0
+    motion = colours = None
+
+    def boundary(index: int) -> Boundary:
+        return boundary_of(index, plates, masks, canvas, bound, band)
+
+    if quality != "draft":
+        learned = learn_colours(plates, masks, canvas, bound, boundary, band, store)
+        colours, done = (yield from within((0.0, _COLOURS), learned)), _COLOURS
+        inputs = [f"{known} {colours.key}" for known in inputs]
+        if not canvas.by_depth:
+            motion = yield from within((done, done + _MOTION), measure_motion(plates, store))
+            done += _MOTION
+            # A neighbour's background and how often it was seen have one key, that of its picture.
+            told_by = [[canvas.picture(other) for other in asked(t, len(shot.frames))] for t in range(len(shot.frames))]
+            inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
 
     def refined(index: int) -> dict[str, np.ndarray]:
-        picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-        transmission, effect = bound.read(index)
-        union = masks.union(index)
-        union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
-        if not canvas.by_depth:
-            unlike = unlike_a_shadow(picture, background, canvas.noise, canvas.tolerance(index))
-            union = with_missed(union, np.where(canvas.seen(index) >= _OFTEN_SEEN, unlike, 0))
-        light = light_under(transmission, union, band)
-        variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
-        told = None
+        at, told = boundary(index), None
         if motion:
-            trimap, noise = rough_trimap(union, band), variance / canvas.seen(index).clamp(min=GUESSED)
-            told = passing(plates, canvas.background, motion, index, trimap, light, noise, canvas.seen)
-        solid, effect = objects_and_effect(picture, background * light, variance, effect, union, band, rounds, told)
-        parts = _membership(masks.objects(index)) * solid
+            trimap, noise = rough_trimap(at.union, band), at.variance / canvas.seen(index).clamp(min=GUESSED)
+            told = passing(plates, canvas.background, motion, index, trimap, at.light, noise, canvas.seen)
+        palette = colours.around(index) if colours else None
+        solid, effect = objects_and_effect(at, band, rounds, told, palette)
+        parts = membership(masks.objects(index)) * solid
         alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
         confidence = _confidence(canvas, index, alpha)
         return {"alpha": alpha.numpy(), "solid": parts.numpy(), "confidence": confidence[None].numpy()}
@@ -101,26 +98,19 @@ def refine(
     objects = (len(shot.masks), shot.height, shot.width)
     shapes = {"alpha": objects, "solid": objects, "confidence": (1, shot.height, shot.width)}
     solved = frame_by_frame(store, "refine", plates.key, inputs, shapes, refined)
-    entry = yield from within((_MOTION if motion else 0.0, 1.0), solved)
+    entry = yield from within((done, 1.0), solved)
     return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"), tuple(inputs))
 
 
 def objects_and_effect(
-    picture: Tensor,
-    behind: Tensor,
-    variance: Tensor,
-    effect: Tensor,
-    union: np.ndarray,
-    band: float,
-    rounds: int = ROUNDS,
-    told: Tensor | None = None,
+    at: Boundary, band: float, rounds: int = ROUNDS, told: Tensor | None = None, palette: Palette | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Alpha of the objects together, and of the effects behind them. H x W each. behind, variance, band, rounds, told:
-    as of `solve_edge`."""
-    if not union.any():
-        return torch.zeros_like(effect), effect
-    solid = solve_edge(picture, behind, variance, union, band, rounds=rounds, told=told)
-    bare, effect = effect_behind(solid, effect, union, band)
+    """Alpha of the objects together, and of the effects behind them. H x W each. band, rounds, told, palette: as of
+    `solve_edge`."""
+    if not at.union.any():
+        return torch.zeros_like(at.effect), at.effect
+    solid = solve_edge(at.picture, at.behind, at.variance, at.union, band, rounds=rounds, told=told, palette=palette)
+    bare, effect = effect_behind(solid, at.effect, at.union, band)
     return solid * (1 - bare), effect
 
 
@@ -137,27 +127,6 @@ def effect_behind(solid: Tensor, effect: Tensor, union: np.ndarray, band: float)
     known = torch.where(outside, 1.0, bare.where((bare > 0.5) & beside, 0.0))
     under = fill_smoothly(effect[None], known)[0]
     return bare, torch.where(outside, effect, bare * effect + (1 - bare) * under)
-
-
-def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen: Tensor) -> np.ndarray:
-    """Where the plate shows nothing but the background, whatever a rough mask says: over a square around, they differ
-    by no more than noise. H x W bool."""
-    deviation = box(((picture - background).square() / variance).mean(0)[None, None], _AROUND)[0, 0]
-    return dilate(((deviation < _PLAIN) & (seen >= _OFTEN_SEEN)).numpy(), _AROUND - 1)
-
-
-def _membership(objects: np.ndarray) -> Tensor:
-    """To which object a pixel near several belongs, K x H x W summing to 1: the nearest mask, the front one where they
-    overlap, with an edge two pixels soft."""
-    if len(objects) == 1:
-        return torch.ones(1, *objects.shape[1:])
-    distance = np.stack([distance_outside(o) - distance_outside(~o) for o in objects])
-    taken = np.zeros(objects.shape[1:], bool)
-    for k, mask in enumerate(objects):
-        distance[k][taken] = np.maximum(distance[k][taken], 1)
-        taken |= mask
-    distance = np.where(np.isfinite(distance), distance, 1e6)
-    return torch.softmax(-torch.from_numpy(distance).float(), 0)
 
 
 def _layers(solid: Tensor, effect: Tensor, shares: Tensor) -> Tensor:

@@ -1,0 +1,77 @@
+"""Boundary: what the edge of the objects on a frame is solved from."""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from penumbra_engine.imaging.disturbance import unlike_a_shadow
+from penumbra_engine.imaging.filters import box
+from penumbra_engine.imaging.morphology import dilate, distance_outside
+from penumbra_engine.media import Shot
+from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.omnimatte.bound import Bound
+from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.edge import light_under
+from penumbra_engine.solvers.omnimatte.missed import with_missed
+from penumbra_engine.solvers.plates import Plates
+
+_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+# Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
+_PLAIN, _AROUND = 1.5, 3
+_OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
+
+
+class Boundary(NamedTuple):
+    """picture: 3 x H x W. light: 3 x H x W, of the effects, as it goes on under the objects. behind: 3 x H x W, the
+    background in that light. variance: H x W, of picture less background. effect: H x W, alpha of the effects around
+    the objects. union: H x W bool, the rough masks without what shows the background, and
+    with what they miss."""
+
+    picture: Tensor
+    light: Tensor
+    behind: Tensor
+    variance: Tensor
+    effect: Tensor
+    union: np.ndarray
+
+
+def band_of(shot: Shot) -> float:
+    """How far the true edge may lie from the rough mask's, px."""
+    return max(3.0, _BAND * shot.width)
+
+
+def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, band: float) -> Boundary:
+    """That of a frame."""
+    picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
+    transmission, effect = bound.read(index)
+    union = masks.union(index)
+    union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
+    if not canvas.by_depth:
+        unlike = unlike_a_shadow(picture, background, canvas.noise, canvas.tolerance(index))
+        union = with_missed(union, np.where(canvas.seen(index) >= _OFTEN_SEEN, unlike, 0))
+    light = light_under(transmission, union, band)
+    variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
+    return Boundary(picture, light, background * light, variance, effect, union)
+
+
+def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen: Tensor) -> np.ndarray:
+    """Where the plate shows nothing but the background, whatever a rough mask says: over a square around, they differ
+    by no more than noise. H x W bool."""
+    deviation = box(((picture - background).square() / variance).mean(0)[None, None], _AROUND)[0, 0]
+    return dilate(((deviation < _PLAIN) & (seen >= _OFTEN_SEEN)).numpy(), _AROUND - 1)
+
+
+def membership(objects: np.ndarray) -> Tensor:
+    """To which object a pixel near several belongs, K x H x W summing to 1: the nearest mask, the front one where they
+    overlap, with an edge two pixels soft."""
+    if len(objects) == 1:
+        return torch.ones(1, *objects.shape[1:])
+    distance = np.stack([distance_outside(o) - distance_outside(~o) for o in objects])
+    taken = np.zeros(objects.shape[1:], bool)
+    for k, mask in enumerate(objects):
+        distance[k][taken] = np.maximum(distance[k][taken], 1)
+        taken |= mask
+    distance = np.where(np.isfinite(distance), distance, 1e6)
+    return torch.softmax(-torch.from_numpy(distance).float(), 0)
