@@ -104,7 +104,8 @@ def learn_likeness(
             for index in range(len(shot.frames)):
                 seen = views.seen(index)
                 with torch.no_grad():
-                    stack[index] = np.concatenate([network(_stacked([seen]))[0].numpy(), seen[None, ..., -1]])
+                    found = network(_stacked([seen]))[0].numpy()
+                stack[index] = np.concatenate([found, (seen[..., -1] * views.known(index))[None]])
                 yield NUMBER + steps + index, total
             entry.finish({"loss": loss})
         return Likeness(entry.key, entry.stack("evidence"), entry.meta["loss"])
@@ -167,6 +168,12 @@ class _Views:
         is no shadow. From few keyframes colours are learned by heart; what no background explains is an object in any
         colour."""
         return self._beside(torch.from_numpy(self.plates.plate[index]), index)
+
+    def known(self, index: int) -> np.ndarray:
+        """How much of each pixel has a background that is no guess, h x w. The network has learned what to make of
+        guesses; for what else is told of a frame, what differs from one is nothing yet."""
+        seen = self.background.seen(index)
+        return np.zeros(self.size, np.float32) if seen is None else self._small((seen > 0).float().numpy())
 
     def _beside(self, picture: Tensor, index: int) -> np.ndarray:
         """The same of a picture before the background of a frame."""
