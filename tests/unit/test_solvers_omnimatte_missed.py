@@ -14,9 +14,9 @@ def box(top: int, bottom: int, left: int, right: int) -> np.ndarray:
 
 
 def test_a_car_of_which_the_bonnet_was_found_is_whole() -> None:
-    car, windscreen = box(100, 130, 100, 140), box(106, 112, 106, 134)  # this one shows the grey of the road
-    bonnet = box(112, 127, 105, 135)
-    unlike = np.where(box(98, 132, 98, 142) & ~windscreen, UNLIKE, 0)  # felt two pixels before the car's edge
+    car, windscreen = box(103, 130, 100, 140), box(106, 110, 106, 134)  # this one shows the grey of the road
+    bonnet = box(110, 127, 105, 135)
+    unlike = np.where(box(101, 132, 98, 142) & ~windscreen, UNLIKE, 0)  # felt two pixels before the car's edge
     found = with_missed(bonnet, unlike)
     assert (found & car).sum() > 0.95 * car.sum()
     assert (found & ~car).sum() < 0.15 * car.sum()
@@ -46,3 +46,10 @@ def test_an_object_that_the_frame_cuts_reaches_to_its_edge() -> None:
 
 def test_nothing_is_added_to_an_empty_mask() -> None:
     assert not with_missed(np.zeros((SIZE, SIZE), bool), np.full((SIZE, SIZE), UNLIKE)).any()
+
+
+def test_no_more_is_added_than_lies_near_the_mask() -> None:
+    car = box(100, 130, 100, 140)
+    found = with_missed(box(105, 125, 105, 135), np.where(box(98, 200, 98, 142), UNLIKE, 0))  # and its reflection
+    assert (found & car).sum() > 0.95 * car.sum()
+    assert not found[135:].any()

@@ -9,7 +9,7 @@ from penumbra_engine.imaging.morphology import components_over, dilate, distance
 from penumbra_engine.solvers.omnimatte.state import margin
 
 _UNLIKE = 2.5  # standard deviations that remain when the best shadow is taken away
-_REACH = 0.04  # of the width: how far from the mask a part of the object may lie
+_REACH = 0.025  # of the width: how far from the mask a part of the object may lie; farther on it may be a reflection
 _AHEAD = 1.5  # px before its edge at which neighbourhoods see an object
 _GAP = 0.016  # of the width: windows of the ground's colour, and other gaps that are closed
 # A piece of a mask misses a good part of its object when it grows by more than that times its area, and when more than
