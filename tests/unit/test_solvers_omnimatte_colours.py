@@ -52,12 +52,15 @@ class Walk:
         light, effect = torch.ones_like(picture), torch.zeros(HEIGHT, WIDTH)
         return Boundary(picture, light, self.behind[index], variance, effect, self.rough[index])
 
-    def learn(self, bound: str = "bound", kept: tuple[int, ...] = ()) -> Colours:
+    def learn(
+        self, bound: str = "bound", kept: tuple[int, ...] = (), whole: str = "canvas", names: tuple[str, ...] = ("man",)
+    ) -> Colours:
         plates = SimpleNamespace(key="plates", plate=np.zeros((COUNT, 3, HEIGHT, WIDTH)))
         steps = learn_colours(
+            names,
             cast(Plates, plates),
             self.masks,
-            cast(Canvas, SimpleNamespace(kept=list(kept))),
+            cast(Canvas, SimpleNamespace(kept=list(kept), whole=whole)),
             cast(Bound, SimpleNamespace(key=bound)),
             self.boundary,
             BAND,
@@ -103,3 +106,17 @@ def test_of_objects_that_are_on_no_frame_nothing_is_known(tmp_path: Path) -> Non
     walk.rough[:] = False
     walk.masks.masks[:] = np.zeros((COUNT, 1, HEIGHT, WIDTH), np.uint8)
     assert walk.learn().around(0) is None
+
+
+def test_those_of_other_objects_or_behind_another_canvas_are_learned_anew(tmp_path: Path) -> None:
+    walk = Walk(tmp_path)
+    first = walk.learn("before")
+    assert walk.learn("renamed", kept=(0, 1, 2), names=("car",)).key != first.key
+    assert walk.learn("after", kept=(0, 1, 2), whole="another").key != first.key
+
+
+def test_an_object_that_is_not_on_a_frame_lends_it_no_colours(tmp_path: Path) -> None:
+    walk = Walk(tmp_path)
+    colours = walk.learn()
+    walk.masks.masks[0] = np.zeros((1, HEIGHT, WIDTH), np.uint8)
+    assert colours.around(0) is None and colours.around(1) is not None

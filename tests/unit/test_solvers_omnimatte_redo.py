@@ -106,8 +106,9 @@ def test_frames_that_a_mask_does_not_reach_are_kept(tmp_path: Path, camera: str)
 
 def test_many_changed_masks_are_solved_cold(tmp_path: Path) -> None:
     pan = Pan(tmp_path, "static")
-    pan.canvas({}, cold=False)
+    first = pan.canvas({}, cold=False)
     fewer = {index: dilate(pan.objects[index], 2) for index in range(5)}
     more = {**fewer, 5: dilate(pan.objects[5], 2)}
     few, many = pan.canvas(fewer, cold=False), pan.canvas(more, cold=False)
     assert few.parent and not many.parent and not many.kept
+    assert first.whole == few.whole == first.key and many.whole == many.key

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.solvers.omnimatte.boundary import Boundary, shows_background
+from penumbra_engine.solvers.omnimatte.boundary import Boundary, membership, shows_background
 from penumbra_engine.solvers.omnimatte.edge import light_under
 from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
 
@@ -59,3 +59,12 @@ def test_a_part_of_a_mask_that_shows_the_background_is_told() -> None:
     assert not found[21:39, 21:49].any()
     assert found[:, :15].mean() > 0.95 and found[:, 55:65].mean() > 0.95
     assert not found[:, 75:].any()
+
+
+def test_an_object_whose_mask_fills_a_frame_has_what_lies_in_front_of_others() -> None:
+    full, small = np.ones((HEIGHT, WIDTH), bool), np.zeros((HEIGHT, WIDTH), bool)
+    small[20:40, 20:50] = True
+    assert (membership(np.stack([full, small]))[0] > 0.7).all()
+    behind = membership(np.stack([small, full]))[1]
+    assert (behind[~torch.from_numpy(small)] > 0.7).all() and behind[30, 35] < 0.01
+    assert (membership(np.stack([full & False, small]))[1] == 1).all(), "one that is not there has nothing"

@@ -73,5 +73,5 @@ def membership(objects: np.ndarray) -> Tensor:
     for k, mask in enumerate(objects):
         distance[k][taken] = np.maximum(distance[k][taken], 1)
         taken |= mask
-    distance = np.where(np.isfinite(distance), distance, 1e6)
+    distance = distance.clip(-1e6, 1e6)  # of a mask that is empty, or leaves nothing out
     return torch.softmax(-torch.from_numpy(distance).float(), 0)

@@ -38,7 +38,7 @@ class Canvas:
     the canvas. falloff: 3 x h x w, what a lens leaves of the light, coarsely over the frame. misfit: T, how far the
     undisturbed part of each frame lies from its background, in standard deviations of the noise (1 is perfect). uneven:
     relative, what the background is too bright or dark by over wide parts. parent: the key of the canvas that this one
-    was made from, "" when cold.
+    was made from, "" when cold. whole: that of the one that the whole was built for last, its own when cold.
     """
 
     key: str
@@ -53,6 +53,7 @@ class Canvas:
     _sure: Stack | None = field(default=None, kw_only=True)
     _doubt: Stack | None = field(default=None, kw_only=True)
     parent: str = field(default="", kw_only=True)
+    whole: str = field(default="", kw_only=True)
     _frames: tuple[str, ...] = field(default=(), kw_only=True)
     _pictures: tuple[str, ...] = field(default=(), kw_only=True)
 
@@ -171,6 +172,7 @@ def _read(entry: Entry) -> Canvas:
         _sure=entry.stack("sure") if entry.has("sure") else None,
         _doubt=entry.stack("doubt") if entry.has("doubt") else None,
         parent=meta.get("parent", ""),
+        whole=meta.get("whole", entry.key),
         _frames=tuple(meta.get("frames", ())),
         _pictures=tuple(meta.get("pictures", ())),
     )

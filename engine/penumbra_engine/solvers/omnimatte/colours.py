@@ -1,6 +1,6 @@
 """Colours: those that the objects have on some frames, as a first look at their edges tells them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -32,12 +32,13 @@ class Colours:
     def around(self, index: int) -> Palette | None:
         """Those of the frames around one at the places of the objects there; None where nothing is known of them."""
         objects = torch.from_numpy(self._masks.objects(index)).float()
-        known = [self._palettes.around(index, k, mask) for k, mask in enumerate(objects)]
+        known = [self._palettes.around(index, k, mask) for k, mask in enumerate(objects) if mask.any()]
         found = [palette for palette in known if palette]
         return together(found) if found else None
 
 
 def learn_colours(
+    names: Sequence[str],
     plates: Plates,
     masks: Masks,
     canvas: Canvas,
@@ -47,15 +48,18 @@ def learn_colours(
     store: Store,
 ) -> Steps[Colours]:
     """Learn them from some frames, each by itself. After a few masks were changed they stay what they were: what all
-    frames are made from must not hang on each mask. boundary: of a frame."""
-    lineage = Lineage(store, "colours", plates.key)
-    inputs = store.entry("colours", bound=bound.key)
+    frames are made from must not hang on each mask. names: of the objects, front to back; those of other objects, or of
+    the same in another order, are learned anew. boundary: of a frame."""
+    lineage = Lineage(store, "colours", canvas.whole)
+    inputs = store.entry("colours", bound=bound.key, names=list(names))
     parent = lineage.parent_of(inputs.key) if canvas.kept else ""
     earlier = store.finished("colours", parent)
+    if earlier and earlier.meta["names"] != list(names):
+        earlier = None
     with earlier or inputs as entry:
         if not entry.complete:
             entry.save("palettes", **(yield from _learned(plates, masks, boundary, band)).arrays())
-            entry.finish()
+            entry.finish({"names": list(names)})
         lineage.record(inputs.key, parent if earlier else "", entry.key)
         return Colours(entry.key, masks, Palettes.of_arrays(**entry.load("palettes")))
 

@@ -109,13 +109,14 @@ class Flat:
         yield from self._write()
         uneven = measure_unevenness(self.count, self.exposed.read, self._behind, self._clean, self.noise)
         own = [self.entry.key] * self.count
-        self.finish(misfit, {"uneven": uneven, "frames": own, "pictures": own, "changed": [], "parent": ""})
+        said = {"frames": own, "pictures": own, "changed": [], "parent": "", "whole": self.entry.key}
+        self.finish(misfit, {**said, "uneven": uneven})
 
     def finish(self, misfit: np.ndarray, said: dict[str, Any]) -> None:
         """Complete the entry, and say in its meta: uneven, as of Canvas; frames, pictures: the key of the build that is
         the last to tell anything new of each frame, and to give it another background; changed: the frames whose masks
-        are no more what they were in the last build of the whole; parent: the build that this one started from, "" for
-        none."""
+        are no more what they were in the last build of the whole; whole: that one; parent: the build that this one
+        started from, "" for none."""
         self.entry.save("frames", gains=self.exposed.gains, misfit=misfit, falloff=self.exposed.falloff.numpy())
         self.entry.save("passes", exposures=np.stack(self.exposures), brightened=np.stack(self.brightened))
         self.entry.save("canvas", canvas=self.canvas.numpy(), times=self.times.numpy(), light=self.light.numpy())

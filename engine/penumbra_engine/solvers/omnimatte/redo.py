@@ -86,7 +86,7 @@ class Redo(Flat):
                 self.state[index][0], self.exposed.read(index), self._from_canvas(index), self.noise
             )
         said = {"frames": self.frames, "pictures": self.pictures, "changed": self.changed, "parent": self.earlier.key}
-        self.finish(self.misfit, {**said, "uneven": self.meta["uneven"]})
+        self.finish(self.misfit, {**said, "whole": self.meta["whole"], "uneven": self.meta["uneven"]})
 
     def _changes(self) -> Iterator[tuple[int, np.ndarray]]:
         """Frames in which masks hide other pixels than before, and which, H x W bool."""

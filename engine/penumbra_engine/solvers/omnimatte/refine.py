@@ -73,7 +73,7 @@ def refine(
         return boundary_of(index, plates, masks, canvas, bound, band)
 
     if quality != "draft":
-        learned = learn_colours(plates, masks, canvas, bound, boundary, band, store)
+        learned = learn_colours(shot.names, plates, masks, canvas, bound, boundary, band, store)
         colours, done = (yield from within((0.0, _COLOURS), learned)), _COLOURS
         inputs = [f"{known} {colours.key}" for known in inputs]
         if not canvas.by_depth:
