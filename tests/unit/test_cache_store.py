@@ -166,6 +166,13 @@ def test_prune_removes_what_was_used_longest_ago(store: Store) -> None:
     assert not [path for path in store.root.rglob("*") if path.is_dir() and path.parent.parent.parent == store.root]
 
 
+def test_what_another_was_made_from_counts_as_used(store: Store) -> None:
+    keys = [finished(store, "fit", size=1000, used=1000.0 + index, seed=index).path.name for index in range(2)]
+    assert store.finished("fit", keys[0]) and store.finished("fit", "") is None
+    store.prune(store.size() - 1)
+    assert [store.entry("fit", seed=index).complete for index in range(2)] == [True, False]
+
+
 def test_an_empty_store(tmp_path: Path) -> None:
     store = Store(tmp_path / "never made")
     assert (store.entries(), store.size(), store.clear()) == ([], 0, 0)

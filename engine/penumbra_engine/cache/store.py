@@ -49,7 +49,10 @@ class Store:
     def finished(self, stage: str, key: str) -> "Entry | None":
         """The entry of a key that was seen before; None when it was removed to make room, or never finished."""
         entry = Entry(self.root / stage / key[:2] / key)
-        return entry if key and entry.complete else None
+        if not key or not entry.complete:
+            return None
+        entry.touch()
+        return entry
 
     def entries(self) -> list[Stored]:
         """All entries and checkpoints, the one used longest ago first."""

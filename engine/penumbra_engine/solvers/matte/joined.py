@@ -51,13 +51,18 @@ def join(
     with store.entry("joined", code=code_version(), mattes=mattes.key, background=background.key) as entry:
         if not entry.complete:
             shape = mattes.mattes.shape
-            edges, joined = entry.create_stack("edges", shape), entry.create_stack("joined", shape)
+            edges, joined, steps = (
+                entry.create_stack("edges", shape),
+                entry.create_stack("joined", shape),
+                20 * shape[0],
+            )
             for index in range(shape[0]):
                 edges[index] = np.stack([edge(matte) for matte in mattes.mattes[index]])
-            motion = yield from within((0.0, 0.1), measure_motion(plates, store))
+                yield index, steps
+            motion = yield from within((0.05, 0.1), measure_motion(plates, store))
             known, expected = Known(mattes.key, edges), Expected(mattes.key, lambda index: mattes.mattes[index])
             solving = solve_alphas(shot, plates, known, motion, background, expected, _SOLVER, store)
-            found = (yield from within((0.1, 1.0), solving)).alpha
+            found = (yield from within((0.1, 0.95), solving)).alpha
             pair = _Pair(mattes.mattes, found, edges)
             shares = [pair.share(k, keyframes.frames(name)) for k, name in enumerate(names)]
             for index in range(shape[0]):
@@ -65,6 +70,7 @@ def join(
                 count = np.multiply(shares, free, dtype=np.float32)[:, None, None]
                 learned = mattes.mattes[index]
                 joined[index] = learned + count * np.where(edges[index] == 0.5, found[index] - learned, 0)
+                yield steps - shape[0] + index, steps
             entry.finish({"shares": shares})
         of_each = dict(zip(names, entry.meta["shares"], strict=True))
         return Joined(Mattes(entry.key, entry.stack("joined"), mattes.confidence, mattes.doubt), of_each)
