@@ -1,11 +1,18 @@
 """What a network learned and what is found beside it, both wrong by known amounts."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
+import pytest
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.solvers.matte.joined import _Pair, edge
+from penumbra_engine.solvers.matte import joined
+from penumbra_engine.solvers.matte.joined import _Pair, edge, join
+from penumbra_engine.solvers.matte.predict import Mattes
+from stages import finished
 
 FRAMES, SIDE = 6, 24
 
@@ -45,3 +52,30 @@ def test_the_edge_of_a_matte_is_what_is_soft_and_a_pixel_beside_it() -> None:
     assert (edge(matte) == np.array([1] * 7 + [0.5] * 4 + [0] * 9)).all()
     assert (edge(np.ones((9, 9), np.float32)) == 1).all(), "an object that fills the frame has none"
     assert (edge(np.full((9, 9), 0.5, np.float32)) == 1).all(), "nor is there background that it could end at"
+
+
+def test_on_the_edges_of_free_frames_the_mean_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, random = Store(tmp_path), np.random.default_rng(3)
+    truth = np.broadcast_to(np.linspace(-3, 4, SIDE, dtype=np.float32).clip(0, 1), (FRAMES, 1, SIDE, SIDE))
+    soft = (truth > 0) & (truth < 1)
+    first, second = (truth + soft * 0.1 * random.standard_normal(truth.shape, np.float32) for _ in range(2))
+    first[[0, 5]] = truth[[0, 5]]
+    found = SimpleNamespace(alpha=stack(store, "found", second))
+
+    def steps(result: Any) -> Iterator[tuple[int, int]]:
+        yield 0, 1
+        return result
+
+    monkeypatch.setattr(joined, "measure_motion", lambda *given: steps(None))
+    monkeypatch.setattr(joined, "solve_alphas", lambda *given: steps(found))
+    learned = Mattes("learned", stack(store, "learned", first), stack(store, "sure", truth), np.zeros(FRAMES))
+    keyframes: Any = SimpleNamespace(names=("box",), frames=lambda name: [0, 5])
+    background: Any = SimpleNamespace(key="background")
+    unused: Any = None
+    made = finished(join(unused, unused, keyframes, learned, background, store))
+    share = made.shares["box"]
+    assert 0.3 < share < 0.7
+    for index in range(FRAMES):
+        counts = 0 if index in (0, 5) else share
+        mean = first[index] + counts * (second[index] - first[index])
+        assert np.allclose(made.mattes.mattes[index], mean, atol=1e-6)
