@@ -80,7 +80,10 @@ def alpha_finder(
 
 def _light(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:
     """The light of a frame beside that of its background, 3 x H x W: as much lighter or darker as it is where nothing
-    hides it (bare: H x W bool), continued from there. The object's shadow goes on under its edge."""
+    hides it (bare: H x W bool), continued from there. The object's shadow goes on under its edge. Where objects leave
+    nothing of a frame it is as it was."""
+    if not bare.any():
+        return torch.ones_like(background)
     seen = bare.float()
     lit, full = (box((side * seen)[None], _LIGHT)[0] for side in (picture, background))
     return fill_smoothly((lit / full.clamp(min=1e-4)).clamp(0, _BRIGHTEST), seen)

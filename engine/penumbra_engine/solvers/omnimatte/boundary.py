@@ -26,8 +26,7 @@ _OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that
 class Boundary(NamedTuple):
     """picture: 3 x H x W. light: 3 x H x W, of the effects, as it goes on under the objects. behind: 3 x H x W, the
     background in that light. variance: H x W, of picture less background. effect: H x W, alpha of the effects around
-    the objects. union: H x W bool, the rough masks without what shows the background, and
-    with what they miss."""
+    the objects. union: H x W bool, the rough masks without what shows the background, and with what they miss."""
 
     picture: Tensor
     light: Tensor
