@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from penumbra.protocol import CleanPlateJob
+from penumbra.protocol import CleanPlateJob, Mask
 from penumbra_engine.cache import Store
 from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.morphology import dilate
@@ -19,8 +19,11 @@ from penumbra_engine.models.checkpoints import KINDS, Loaded
 from penumbra_engine.solvers.clean_plate import network
 from penumbra_engine.solvers.clean_plate.align import align
 from penumbra_engine.solvers.clean_plate.fuse import fuse
+from penumbra_engine.solvers.clean_plate.matte import solve_matte
 from penumbra_engine.solvers.clean_plate.subject import _subject
 from penumbra_engine.solvers.clean_plate.thin import thin_parts
+from penumbra_engine.solvers.masks import read_masks
+from penumbra_engine.solvers.omnimatte.bound import bound_effects
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.plates import decode
 from stages import finished
@@ -48,6 +51,25 @@ def test_a_static_shot_keeps_its_own_background_in_the_light_of_the_clean_plate(
     assert np.abs(alignment.gain * 1.05 * level + alignment.offset - level).max() < 0.02 * level
     error = np.abs(alignment.canvas.background(0).numpy().transpose(1, 2, 0) - tiny_shot.clean)
     assert error.mean() < 0.5 * np.abs(noisy / 1.05 - tiny_shot.clean).mean()
+
+
+def test_frames_beside_one_tell_of_its_edge_but_not_of_a_draft_s(tiny_shot: TinyShot, tmp_path: Path) -> None:
+    write_picture(tmp_path / "clean.exr", Picture(tiny_shot.clean, tuple("RGB")))
+    job = CleanPlateJob(tiny_shot.plate, tiny_shot.frames, "lin_rec709_scene", str(tmp_path / "out"))
+    job.clean_plate, job.masks = str(tmp_path / "clean.exr"), [Mask("disc", tiny_shot.mask)]
+    shot, store = Shot.open(job), Store(tmp_path / "cache")
+    plates = finished(decode(shot, store))
+    masks = finished(read_masks(shot, plates, store))
+    canvas = finished(align(shot, plates, masks, store)).canvas
+    bound = finished(bound_effects(shot, plates, masks, canvas, "draft", store))
+    alphas = {
+        quality: finished(solve_matte(shot, plates, masks, canvas, bound, None, quality, store)).alpha[:][:, 0]
+        for quality in ("draft", "standard")
+    }
+    true = tiny_shot.alpha[..., 0]
+    soft = (true > 0.02) & (true < 0.98)
+    error = {quality: np.abs(alpha - true)[soft].mean() for quality, alpha in alphas.items()}
+    assert error["standard"] < error["draft"]
 
 
 def test_bgm_v1_sees_a_square_round_the_mask_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:

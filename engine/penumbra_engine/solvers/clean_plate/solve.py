@@ -69,7 +69,7 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
     if masks is None:
         masks = yield from clock.run("subject", find_subject(shot, plates, canvas, store))
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
-    matte = yield from clock.run("matte", solve_matte(shot, plates, masks, canvas, bound, network, store))
+    matte = yield from clock.run("matte", solve_matte(shot, plates, masks, canvas, bound, network, job.quality, store))
     subject = shot.names[0] if shot.names else "subject"
     names = (subject,) if job.effects == "merge" else (subject, "effects")
     inputs = manifest(shot, {"decode": plates.key, "align": canvas.key})

@@ -11,10 +11,12 @@ from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
+from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.edge import light_under
+from penumbra_engine.solvers.omnimatte.edge import light_under, rough_trimap
 from penumbra_engine.solvers.omnimatte.missed import with_missed
+from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
 
 _BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
@@ -53,6 +55,12 @@ def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound:
     light = light_under(transmission, union, band)
     variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
     return Boundary(picture, light, background * light, variance, effect, union)
+
+
+def told_beside(index: int, at: Boundary, plates: Plates, canvas: Canvas, motion: Motion, band: float) -> Tensor:
+    """What the frames beside one tell of its boundary, 4 x H x W, as of `passing`."""
+    trimap, noise = rough_trimap(at.union, band), at.variance / canvas.seen(index).clamp(min=GUESSED)
+    return passing(plates, canvas.background, motion, index, trimap, at.light, noise, canvas.seen)
 
 
 def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen: Tensor) -> np.ndarray:

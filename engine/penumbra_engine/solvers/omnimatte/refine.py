@@ -16,12 +16,12 @@ from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import measure_motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
-from penumbra_engine.solvers.omnimatte.boundary import Boundary, band_of, boundary_of, membership
+from penumbra_engine.solvers.omnimatte.boundary import Boundary, band_of, boundary_of, membership, told_beside
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.colours import learn_colours
-from penumbra_engine.solvers.omnimatte.edge import ROUNDS, rough_trimap, solve_edge
+from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
 from penumbra_engine.solvers.omnimatte.fit import Ownership
-from penumbra_engine.solvers.passing import GUESSED, asked, passing
+from penumbra_engine.solvers.passing import asked
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, within
 
@@ -84,10 +84,8 @@ def refine(
             inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
 
     def refined(index: int) -> dict[str, np.ndarray]:
-        at, told = boundary(index), None
-        if motion:
-            trimap, noise = rough_trimap(at.union, band), at.variance / canvas.seen(index).clamp(min=GUESSED)
-            told = passing(plates, canvas.background, motion, index, trimap, at.light, noise, canvas.seen)
+        at = boundary(index)
+        told = told_beside(index, at, plates, canvas, motion, band) if motion else None
         palette = colours.around(index) if colours else None
         solid, effect = objects_and_effect(at, band, rounds, told, palette)
         parts = membership(masks.objects(index)) * solid
