@@ -1,5 +1,7 @@
 """What sways in front of a camera that stands, and what only passes."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import torch
@@ -30,45 +32,44 @@ def frames(count: int = 12) -> list[Tensor]:
     return pictures
 
 
-def test_leaves_sway_and_a_shadow_passes() -> None:
-    pictures = frames()
+def wall() -> Tensor:
+    grain = np.random.default_rng(0).random((HEIGHT, WIDTH, 3))
+    return torch.from_numpy(cv2.GaussianBlur(grain, (0, 0), 1.5) * 2).permute(2, 0, 1).float()
+
+
+def noisy_walls(count: int = 12) -> list[Tensor]:
+    random = np.random.default_rng(1)
+    return [wall() + SIGMA * torch.from_numpy(random.standard_normal(wall().shape)).float() for _ in range(count)]
+
+
+def swaying(pictures: list[Tensor]) -> Tensor:
     everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
-    found = sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK)
+    return sway(((a, b, everywhere) for a, b in pairwise(pictures)), NOISE, BLOCK)
+
+
+def test_leaves_sway_and_a_shadow_passes() -> None:
+    found = swaying(frames())
     assert found.shape == (2, 3)
     assert 0.5 < found[0, 0] < 2.5  # each step is a pixel
     assert found.flatten()[1:].max() == 0
 
 
 def test_a_soft_shadow_that_never_leaves_sways_nothing() -> None:
-    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
-    random = np.random.default_rng(0)
-    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
-    pictures = [(wall * (0.6 + 0.03 * index)).float() for index in range(12)]
-    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+    assert swaying([wall() * (0.6 + 0.03 * index) for index in range(12)]).max() == 0
 
 
 def test_a_reflection_that_never_leaves_a_block_sways_nothing() -> None:
-    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
-    random = np.random.default_rng(0)
-    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
-    pictures = []
-    for index in range(12):
-        picture = wall.float() + SIGMA * torch.from_numpy(random.standard_normal(wall.shape)).float()
+    pictures = noisy_walls()
+    for index, picture in enumerate(pictures):
         picture[:, 8:16, 2 + 2 * index : 8 + 2 * index] = 0.3
-        pictures.append(picture)
-    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+    assert swaying(pictures).max() == 0
 
 
 def test_a_reflection_that_turns_in_place_sways_nothing() -> None:
-    everywhere = torch.ones(HEIGHT, WIDTH, dtype=torch.bool)
-    random = np.random.default_rng(0)
-    wall = torch.from_numpy(cv2.GaussianBlur(random.random((HEIGHT, WIDTH, 3)), (0, 0), 1.5) * 2).permute(2, 0, 1)
-    pictures = []
-    for _ in range(12):
-        picture = wall.float() + SIGMA * torch.from_numpy(random.standard_normal(wall.shape)).float()
-        picture[:, 6:18, 6:18] = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(len(pictures)))
-        pictures.append(picture)
-    assert sway(zip(pictures, pictures[1:], [everywhere] * 11, strict=False), NOISE, BLOCK).max() == 0
+    pictures = noisy_walls()
+    for index, picture in enumerate(pictures):
+        picture[:, 6:18, 6:18] = torch.rand(3, 1, 1, generator=torch.Generator().manual_seed(index))
+    assert swaying(pictures).max() == 0
 
 
 def test_a_block_that_objects_hide_tells_nothing() -> None:

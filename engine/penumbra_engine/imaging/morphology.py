@@ -8,6 +8,7 @@ from scipy import ndimage
 from penumbra_engine.imaging.extent import box_of
 
 _TRUSTED = 0.2  # of a seed
+_PART, _SURE = 0.05, 0.6  # alpha: what a part of a matte has more of, and what it is surely the object from
 
 
 def distance_outside(shape: np.ndarray) -> np.ndarray:
@@ -40,3 +41,8 @@ def components_over(shape: np.ndarray, seed: np.ndarray, trusted: np.ndarray | N
     kept = (seeds > 0) & (within >= _TRUSTED * seeds)
     kept[0] = False
     return kept[labels]
+
+
+def sure_parts(alpha: np.ndarray) -> np.ndarray:
+    """The parts of an alpha, H x W, that are somewhere surely the object; the others are specks. H x W bool."""
+    return components_over(alpha > _PART, alpha > _SURE)

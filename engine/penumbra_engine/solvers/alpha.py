@@ -11,7 +11,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
-from penumbra_engine.imaging.morphology import components_over, dilate, erode
+from penumbra_engine.imaging.morphology import dilate, erode, sure_parts
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.alpha_finder import alpha_finder, leans_on_background
 from penumbra_engine.solvers.background import Background
@@ -25,7 +25,7 @@ _ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the 
 _SHARE = 0.5  # of a neighbouring frame that is fully trusted
 _WHOLE, _EXPECTED = 0.8, 0.85  # alpha that was found and that was expected, from where on a pixel is all of the object
 _RIM = 1.0  # px inside the edge of such pixels
-_SPECK, _SURE, _BESIDE = 0.05, 0.6, 2.0  # alpha: more is a part, which is kept if it has more; px beside those kept
+_BESIDE = 2.0  # px beside the parts of an alpha that are kept
 # Bytes that the alpha of an object takes: a pixel of the frame, and one that is unknown.
 _OF_PIXEL, _OF_UNKNOWN = 300, 2000
 
@@ -165,7 +165,7 @@ def _without_specks(alpha: np.ndarray, trimap: np.ndarray) -> np.ndarray:
     foreground, stay as they are."""
     if not (trimap == 1).any():
         return alpha
-    kept = dilate(components_over(alpha > _SPECK, alpha > _SURE), _BESIDE)
+    kept = dilate(sure_parts(alpha), _BESIDE)
     return np.where(kept, alpha, 0).astype(np.float32)
 
 

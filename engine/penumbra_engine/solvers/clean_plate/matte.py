@@ -17,15 +17,14 @@ from penumbra_engine.solvers.clean_plate.thin import thin_parts
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import Motion, measure_motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
-from penumbra_engine.solvers.omnimatte.boundary import Boundary, told_beside
+from penumbra_engine.solvers.omnimatte.boundary import BAND, Boundary, band_of, told_beside
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import light_under, solve_edge
 from penumbra_engine.solvers.omnimatte.refine import effect_behind
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
-_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
-_FOUND = 0.03  # the same, of a mask that was found: it takes in all hair that can be seen
+_FOUND = 0.03  # as BAND, of a mask that was found: it takes in all hair that can be seen
 _MOTION = 0.2  # of the time
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
@@ -100,7 +99,7 @@ def _in_closed_form(
     """Alpha of the subject and of its effects, H x W both."""
     picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
     transmission, effect = bound.read(index)
-    band = max(3.0, (_BAND if drawn else _FOUND) * picture.shape[2])
+    band = band_of(picture.shape[2], BAND if drawn else _FOUND)
     mask = masks.union(index)
     misplaced = canvas.tolerance(index) * slope(background[None])[0]
     variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
@@ -121,7 +120,7 @@ def _by_network(
     """The same, the subject by a network; effects are measured beside its mask and go on under it."""
     clean, mask = plates.encode(shot, canvas.background(index).numpy()), masks.union(index)
     _, effect = bound.read(index)
-    beside = torch.from_numpy(~dilate(mask, max(3.0, _BAND * shot.width)))
+    beside = torch.from_numpy(~dilate(mask, band_of(shot.width)))
     effect = torch.where(beside, effect, fill_smoothly(effect[None], beside.float())[0])
     return network.alpha(plates.encoded(shot, index), clean, mask), effect
 

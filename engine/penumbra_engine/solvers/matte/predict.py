@@ -9,14 +9,13 @@ import torch.nn.functional as F
 from torch import nn
 
 from penumbra_engine.cache import Stack, Store
-from penumbra_engine.imaging.morphology import components_over
+from penumbra_engine.imaging.morphology import sure_parts
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.train import Learned
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _LEVELS = (0.02, 0.98)  # what lies outside is meant to be 0 and 1
-_SPECK, _SURE = 0.05, 0.6  # a part of the matte that is nowhere surer than that is none of the object
 _CELL = 16  # px of the picture in one of the coarsest features
 _BAND, _MARGIN = 1024, 128  # rows of a large picture that are looked at together, and around them: whole cells
 _MIRRORED = 32  # px, whole cells too
@@ -66,7 +65,7 @@ def predict(network: nn.Module, seen: torch.Tensor) -> np.ndarray:
     """The network's mattes of one picture, objects x H x W, without what is nowhere sure. seen: 6 x H x W."""
     low, high = _LEVELS
     found = ((in_bands(network, seen) - low) / (high - low)).clamp(0, 1).numpy()
-    return np.stack([matte * components_over(matte > _SPECK, matte > _SURE) for matte in found])
+    return np.stack([matte * sure_parts(matte) for matte in found])
 
 
 def in_bands(network: nn.Module, seen: torch.Tensor) -> torch.Tensor:

@@ -9,7 +9,6 @@ from torch import Tensor
 from penumbra_engine.imaging.disturbance import unlike_a_shadow
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
-from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
@@ -19,7 +18,8 @@ from penumbra_engine.solvers.omnimatte.missed import with_missed
 from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
 
-_BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+_LEAST_BAND = 3.0  # px
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
 _OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
@@ -38,9 +38,9 @@ class Boundary(NamedTuple):
     union: np.ndarray
 
 
-def band_of(shot: Shot) -> float:
-    """How far the true edge may lie from the rough mask's, px."""
-    return max(3.0, _BAND * shot.width)
+def band_of(width: int, share: float = BAND) -> float:
+    """How far the true edge may lie from the rough mask's in a picture of a width, px both."""
+    return max(_LEAST_BAND, share * width)
 
 
 def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, band: float) -> Boundary:

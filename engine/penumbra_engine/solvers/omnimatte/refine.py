@@ -65,7 +65,7 @@ def refine(
     by what those beside it show of them before other parts of the background. The last not where that was put together
     by depth: a pole that stands before an object lets nothing through, and would be taken for the object.
     """
-    band, rounds = band_of(shot), 1 if quality == "draft" else ROUNDS
+    band, rounds = band_of(shot.width), 1 if quality == "draft" else ROUNDS
     inputs, done = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))], 0.0
     motion = colours = None
 
