@@ -225,7 +225,7 @@ def test_files_that_are_copied_are_those_that_would_be_written(solved: Solved, t
     for files in (copied, written):
         report = json.loads(Path(solve(job, solved.cache).report).read_text())
         files.update({path: path.read_bytes() for path in tmp_path.rglob("*.exr")} | report["recomposition"])
-        for note in (solved.cache / "lineage").glob("files-*.json"):
+        for note in (solved.cache / "notes").glob("files-*.json"):
             note.unlink()
     assert copied == written
 

@@ -173,6 +173,16 @@ def test_what_another_was_made_from_counts_as_used(store: Store) -> None:
     assert [store.entry("fit", seed=index).complete for index in range(2)] == [True, False]
 
 
+def test_a_note_goes_with_the_last_of_its_entries(store: Store) -> None:
+    first, last = (finished(store, "fit", size=1000, used=1000.0 + index, seed=index).key for index in range(2))
+    store.note("fit-shot").write({"last": last}, of=[first, last])
+    assert store.note("fit-shot").content == {"last": last} and store.note("other").content == {}
+    store.prune(store.size() - 1)  # the first is gone, and what the note says of the last still holds
+    assert store.note("fit-shot").content == {"last": last}
+    store.prune(store.size() - 1)
+    assert store.note("fit-shot").content == {} and not list((store.root / "notes").iterdir())
+
+
 def test_an_empty_store(tmp_path: Path) -> None:
     store = Store(tmp_path / "never made")
     assert (store.entries(), store.size(), store.clear()) == ([], 0, 0)

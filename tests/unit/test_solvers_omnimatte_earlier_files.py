@@ -31,7 +31,7 @@ def first(tmp_path: Path) -> Destination:
     """A frame that was written and noted."""
     to, files = destination(tmp_path / "v001", ONE), EarlierFiles(Store(tmp_path / "cache"), "shot")
     files.note("content", to, [write(to)], {"exact": 0.25})
-    files.save()
+    files.save(of="refined")
     return to
 
 
@@ -40,7 +40,7 @@ def test_a_copy_is_what_would_have_been_written(tmp_path: Path, first: Destinati
     files = EarlierFiles(Store(tmp_path / "cache"), "shot")
     assert files.copy("content", to) == {"exact": 0.25}
     assert (to.out / "kite" / "kite.0001.exr").read_bytes() == wanted
-    files.save()
+    files.save(of="refined")
     again = destination(tmp_path / "v003", ONE)  # copies are copied in turn
     assert EarlierFiles(Store(tmp_path / "cache"), "shot").copy("content", again)
 

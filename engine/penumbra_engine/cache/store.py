@@ -11,7 +11,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from penumbra_engine.cache.entry import DONE, Entry
+from penumbra_engine.cache.note import Note
 from penumbra_engine.files import file_error
+
+_NOTES = "notes"
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Stored:
 
 
 class Store:
-    """Entries under one folder: root / stage / first two digits of the key / key.
+    """Entries under one folder: root / stage / first two digits of the key / key. Beside them notes: root / notes.
 
     Several processes may use one store: an entry appears whole or not at all, and who computes what another process
     is computing just does it twice.
@@ -54,6 +57,10 @@ class Store:
         entry.touch()
         return entry
 
+    def note(self, name: str) -> Note:
+        """The note of that name."""
+        return Note(self.root / _NOTES / f"{name}.json")
+
     def entries(self) -> list[Stored]:
         """All entries and checkpoints, the one used longest ago first."""
         found = (self._stored(path) for path in self.root.glob("*/??/*") if path.is_dir())
@@ -64,8 +71,8 @@ class Store:
         return sum(stored.bytes for stored in self.entries())
 
     def prune(self, max_bytes: int) -> int:
-        """Remove what was used longest ago until at most `max_bytes` are left; bytes removed. What is being computed
-        stays."""
+        """Remove what was used longest ago until at most `max_bytes` are left, and the notes of that; bytes removed.
+        What is being computed stays."""
         entries = self.entries()
         size, removed = sum(stored.bytes for stored in entries), 0
         for stored in entries:
@@ -73,6 +80,9 @@ class Store:
                 break
             if self._remove(stored):
                 removed += stored.bytes
+        left = {stored.key for stored in self.entries()}
+        for path in (self.root / _NOTES).glob("*.json"):
+            Note(path).remove_without(left)
         return removed
 
     def clear(self) -> int:

@@ -1,13 +1,12 @@
 """Earlier files: what the last solve of a shot wrote, for frames on which nothing changed since."""
 
 import hashlib
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from penumbra_engine.cache import Store
-from penumbra_engine.files import replacing, write_atomically
+from penumbra_engine.files import replacing
 from penumbra_engine.media.restamp import restamp
 from penumbra_engine.solvers.delivery import Destination
 
@@ -21,8 +20,7 @@ class EarlierFiles:
     """
 
     def __init__(self, store: Store, shot: str) -> None:
-        self._path = store.root / "lineage" / f"files-{shot}.json"
-        self._last: dict[str, Any] = json.loads(self._path.read_text("utf-8")) if self._path.exists() else {}
+        self._kept = store.note(f"files-{shot}")
         self._now: dict[str, Any] = {}
         self._folders: set[Path] = set()  # that are there
 
@@ -31,7 +29,7 @@ class EarlierFiles:
 
         content: a key of all that the frame is made from. Errors as write_atomically.
         """
-        known, said, rest = self._last.get(content), _texts(to), _rest(to)
+        known, said, rest = self._kept.content.get(content), _texts(to), _rest(to)
         if not known or known["said"] != rest:
             return None
         files: dict[str, tuple[bytes, memoryview, str]] = {}
@@ -65,10 +63,10 @@ class EarlierFiles:
             [digests[str(path.relative_to(to.out))]] = _digests(memoryview(data)[len(header) :], header)
         self._note(content, to, digests, noted)
 
-    def save(self) -> None:
-        """Keep what was noted, in the place of what the solve before wrote."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(self._path, json.dumps(self._now).encode())
+    def save(self, of: str) -> None:
+        """Keep what was noted, in the place of what the solve before wrote. of: the key of the entry that the files were
+        written from."""
+        self._kept.write(self._now, of=[of])
 
     def _note(self, content: str, to: Destination, digests: dict[str, str], noted: dict[str, Any]) -> None:
         self._now[content] = {"out": str(to.out), "said": _rest(to), "files": digests, "noted": noted}

@@ -76,7 +76,7 @@ def write_layers(
 
     for done, _ in enumerate(abreast(write, to.frames, shot.height * shot.width)):
         yield done + 1, len(to.frames)
-    earlier.save()
+    earlier.save(of=layers.key)
     to.widened.sort()
     return written
 
