@@ -24,7 +24,8 @@ DEADLINE = 60.0
 class Served:
     """One engine that answers."""
 
-    def __init__(self, runtime: Runtime, thread: threading.Thread, stop: Callable[[], None]) -> None:
+    def __init__(self, home: Path, runtime: Runtime, thread: threading.Thread, stop: Callable[[], None]) -> None:
+        self.home = home
         self.runtime = runtime
         self.thread = thread
         self.stop = stop  # as a signal does
@@ -82,12 +83,22 @@ def served(
         assert ready.wait(DEADLINE)
         runtime, stop = begun[0]
         try:
-            yield Served(runtime, thread, stop)
+            yield Served(home, runtime, thread, stop)
         finally:
             if thread.is_alive():
                 stop()
             thread.join(DEADLINE)
             assert not thread.is_alive()
+
+
+@contextmanager
+def lent(engine: Served) -> Iterator[Served]:
+    """An engine that tests share, for one of them: what that leaves in work is cancelled at its end."""
+    yield engine
+    for status in engine.client.jobs():
+        if not status.state.final:
+            engine.client.cancel(status.id)
+            engine.watch(status.id)
 
 
 def job(out: Path, how: str = "done", **changed: Any) -> OmnimatteJob:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import OpenImageIO as oiio
@@ -52,14 +52,21 @@ def make(tiny_shot: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     return job
 
 
+class Solved(NamedTuple):
+    out: Path
+    cache: Path
+    result: Result
+    seen: list[Progress]
+
+
 @pytest.fixture(scope="module")
-def solved(make: Callable[..., MatteJob], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, Result]:
+def solved(make: Callable[..., MatteJob], tmp_path_factory: pytest.TempPathFactory) -> Solved:
     out, cache = tmp_path_factory.mktemp("out"), tmp_path_factory.mktemp("cache")
-    return out, cache, solve(make(out), cache)[0]
+    return Solved(out, cache, *solve(make(out), cache))
 
 
-def test_every_promised_file_is_there_and_no_other(solved: tuple[Path, Path, Result]) -> None:
-    out, _, result = solved
+def test_every_promised_file_is_there_and_no_other(solved: Solved) -> None:
+    out, result = solved.out, solved.result
     files = {str(path.relative_to(out)) for path in out.rglob("*") if path.is_file()}
     wanted = {f"{name}/{name}.{frame}.exr" for name in ("ball", "confidence") for frame in FRAMES}
     assert files == wanted | {"report.json", "overview.png"}
@@ -67,13 +74,12 @@ def test_every_promised_file_is_there_and_no_other(solved: tuple[Path, Path, Res
 
 
 def test_a_keyed_frame_has_the_matte_it_was_given_and_its_own_colour(
-    solved: tuple[Path, Path, Result], tiny_shot: Any
+    solved: Solved, tiny_shot: Any
 ) -> None:
     from penumbra_engine.media import Window
     from penumbra_engine.media.windows import place
 
-    out, _, _ = solved
-    picture = read_picture(out / "ball" / "ball.1007.exr")
+    picture = read_picture(solved.out / "ball" / "ball.1007.exr")
     assert picture.channels == tuple("RGBA")
     pixels = place(picture.pixels, picture.window, Window(0, 0, 48, 32))
     truth = tiny_shot.alpha[6][..., 0]
@@ -82,35 +88,24 @@ def test_a_keyed_frame_has_the_matte_it_was_given_and_its_own_colour(
     assert np.abs(pixels[..., :3] - truth[..., None] * np.float32([0.8, 0.3, 0.1])).max() < 0.06
 
 
-def test_confidence_is_full_where_the_artist_was(solved: tuple[Path, Path, Result]) -> None:
-    out, _, _ = solved
-    confidence = read_picture(out / "confidence" / "confidence.1001.exr")
+def test_confidence_is_full_where_the_artist_was(solved: Solved) -> None:
+    confidence = read_picture(solved.out / "confidence" / "confidence.1001.exr")
     assert confidence.channels == ("A",)
     assert confidence.pixels.min() == 1
-    other = read_picture(out / "confidence" / "confidence.1004.exr").pixels
+    other = read_picture(solved.out / "confidence" / "confidence.1004.exr").pixels
     assert other.min() >= 0 and other.max() <= 1
 
 
-def test_the_report_names_the_fit_and_a_frame_to_key_next(solved: tuple[Path, Path, Result]) -> None:
-    report = json.loads(Path(solved[2].report).read_text())
+def test_the_report_names_the_fit_and_a_frame_to_key_next(solved: Solved) -> None:
+    report = json.loads(Path(solved.result.report).read_text())
     assert report["next_keyframe"] in set(FRAMES) - set(KEYED)
     assert report["fit"]["parent"] == "" and report["fit"]["loss"] > 0 and report["fit"]["steps"] == STEPS
     stages = ("decode", "keyframes", "background", "sketch", "uncover", "train", "matte", "join", "write", "all")
     assert tuple(report["seconds"]) == stages
 
 
-def test_the_same_job_gives_the_same_mattes(
-    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
-) -> None:
-    out, _, _ = solved
-    before = {path.name: read_picture(path).pixels for path in (out / "ball").iterdir()}
-    solve(make(tmp_path / "out"), tmp_path / "another cache")
-    for name, pixels in before.items():
-        assert np.array_equal(read_picture(tmp_path / "out" / "ball" / name).pixels, pixels)
-
-
-def test_a_cancelled_training_goes_on_where_it_was(
-    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+def test_a_cancelled_training_goes_on_where_it_was_to_the_same_mattes(
+    solved: Solved, make: Callable[..., MatteJob], tmp_path: Path
 ) -> None:
     steps = run(make(tmp_path / "out"), tmp_path / "cache")
     for progress in steps:
@@ -119,15 +114,15 @@ def test_a_cancelled_training_goes_on_where_it_was(
     steps.close()
     assert not list((tmp_path / "out").iterdir())  # no preview is left either
     solve(make(tmp_path / "out"), tmp_path / "cache")
-    for path in (tmp_path / "out" / "ball").iterdir():
-        assert np.array_equal(read_picture(path).pixels, read_picture(solved[0] / "ball" / path.name).pixels)
+    for path in (solved.out / "ball").iterdir():
+        assert np.array_equal(read_picture(tmp_path / "out" / "ball" / path.name).pixels, read_picture(path).pixels)
 
 
 def test_a_keyframe_more_starts_from_the_last_network(
-    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+    solved: Solved, make: Callable[..., MatteJob], tmp_path: Path
 ) -> None:
-    _, cache, result = solved
-    first = json.loads(Path(result.report).read_text())["fit"]["key"]
+    cache = solved.cache
+    first = json.loads(Path(solved.result.report).read_text())["fit"]["key"]
     more = (*KEYED, 1004)
     warm = solve(make(tmp_path / "warm", keyed=more), cache)[0]
     assert json.loads(Path(warm.report).read_text())["fit"]["parent"] == first
@@ -136,9 +131,9 @@ def test_a_keyframe_more_starts_from_the_last_network(
 
 
 def test_a_rough_mask_is_hard_and_can_be_read_as_one(
-    solved: tuple[Path, Path, Result], make: Callable[..., MatteJob], tmp_path: Path
+    solved: Solved, make: Callable[..., MatteJob], tmp_path: Path
 ) -> None:
-    solve(make(tmp_path, as_mask=True, write="1007"), solved[1])
+    solve(make(tmp_path, as_mask=True, write="1007"), solved.cache)
     mask = read_picture(tmp_path / "ball" / "ball.1007.exr").pixels[..., 3]
     assert set(np.unique(mask)) == {0, 1}
 
@@ -171,9 +166,8 @@ def test_objects_keyed_on_different_frames_share_a_network(
         assert alpha.sum() == pytest.approx(truth.sum(), rel=1e-3)
 
 
-def test_progress_never_goes_back(make: Callable[..., MatteJob], tmp_path: Path) -> None:
-    _, seen = solve(make(tmp_path / "out", steps=2), tmp_path / "cache")
-    fractions = [progress.fraction for progress in seen]
+def test_progress_never_goes_back(solved: Solved) -> None:
+    fractions = [progress.fraction for progress in solved.seen]
     assert fractions == sorted(fractions) and fractions[-1] <= 1
 
 

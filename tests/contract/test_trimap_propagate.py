@@ -125,10 +125,11 @@ def test_a_cancelled_solve_goes_on_and_gives_the_same(
 def test_a_background_is_looked_for_once_where_the_camera_stands(
     make: Callable[..., TrimapJob], tmp_path: Path
 ) -> None:
-    result = solve(make(tmp_path / "out", keyed=KEYED[:1]), tmp_path / "cache")
-    assert result is not None
-    seconds = json.loads(Path(result.report).read_text())["seconds"]
-    assert "background" in seconds and "uncover" not in seconds
+    steps, stages = run(make(tmp_path / "out", keyed=KEYED[:1]), tmp_path / "cache"), list[str]()
+    while "likeness" not in stages:  # which comes after both
+        stages.append(next(steps).stage)
+    steps.close()
+    assert "background" in stages and "uncover" not in stages
 
 
 def test_motion_alone_needs_no_training(make: Callable[..., TrimapJob], tmp_path: Path) -> None:

@@ -8,12 +8,18 @@ from pathlib import Path
 import pytest
 
 from penumbra.protocol import JobState
-from serving import DEADLINE, Served, job, served, until
+from serving import DEADLINE, Served, job, lent, served, until
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("home"), heartbeat=0.05) as engine:
+        yield engine
 
 
 @pytest.fixture
-def engine(own_home: Path) -> Iterator[Served]:
-    with served(own_home, heartbeat=0.05) as engine:
+def engine(shared: Served) -> Iterator[Served]:
+    with lent(shared) as engine:
         yield engine
 
 
@@ -69,8 +75,8 @@ def test_an_after_that_is_no_number_of_an_event_is_refused(engine: Served, tmp_p
 
 
 def test_a_silent_stream_shows_signs_of_life(engine: Served, tmp_path: Path) -> None:
-    running = engine.client.submit(job(tmp_path / "a", "stuck")).id
-    engine.wait_for(running, JobState.RUNNING)
+    running = engine.client.submit(job(tmp_path / "a", "wait")).id
+    until((tmp_path / "a" / "steps").exists)
     response = open_stream(engine, f"/v1/jobs/{engine.client.submit(job(tmp_path / 'b')).id}/events")
     lines: list[str] = []
     while lines.count(": heartbeat") < 3:

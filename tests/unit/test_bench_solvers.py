@@ -1,11 +1,17 @@
 """The bench of the matting solvers, on two small stills made here."""
 
+import multiprocessing
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from penumbra_engine.bench import solvers
 from penumbra_engine.bench.peer import ABSENT
@@ -42,14 +48,22 @@ def test_every_solver_has_its_row_and_a_missing_peer_is_said(pictures: Path, mon
 
 
 def test_threads_of_numpy_and_numba_are_told_to_the_peer_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def threads(label: str) -> tuple[str | None, str | None]:
+        return os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("NUMBA_NUM_THREADS")
+
+    @contextmanager
+    def pool(processes: int, *begins: Any) -> Iterator[SimpleNamespace]:
+        """In the place of a process that would inherit what is set here: starting one takes seconds."""
+        begun.append(begins)
+        yield SimpleNamespace(apply=lambda measure, given: measure(*given))
+
+    begun: list[Any] = []
+    monkeypatch.setattr(multiprocessing, "get_context", lambda method: SimpleNamespace(Pool=pool))
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
     monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
-    peer, ours = (solvers._alone(_threads, label, threads=2) for label in ("PyMatting x", "x"))
-    assert peer == ("2", "2") and ours == _threads("") == ("3", None)
-
-
-def _threads(label: str) -> tuple[str | None, str | None]:
-    return os.environ.get("OPENBLAS_NUM_THREADS"), os.environ.get("NUMBA_NUM_THREADS")
+    peer, ours = (solvers._alone(threads, label, threads=2) for label in ("PyMatting x", "x"))
+    assert peer == ("2", "2") and ours == threads("") == ("3", None)
+    assert begun == [(), (torch.set_num_threads, (2,))]
 
 
 def test_stills_are_found_by_name_and_read_as_they_are(pictures: Path) -> None:

@@ -20,16 +20,22 @@ from penumbra_engine.cli import run as run_command
 from penumbra_engine.media.colour import BUILT_IN
 from penumbra_engine.service import server
 from penumbra_engine.service.store import JobStore
-from serving import DEADLINE, Served, job, served, until
+from serving import DEADLINE, Served, job, lent, served, until
 
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("engine"), cancel_grace=0.5) as engine:
+        yield engine
+
+
 @pytest.fixture
-def engine(own_home: Path) -> Iterator[Served]:
+def engine(shared: Served) -> Iterator[Served]:
     """An engine that the command line finds."""
-    with served(own_home, cancel_grace=0.5) as engine:
-        server.write_runtime(engine.runtime, launcher.runtime_path())
+    server.write_runtime(shared.runtime, launcher.runtime_path())
+    with lent(shared) as engine:
         yield engine
 
 
@@ -77,19 +83,19 @@ def test_a_solve_by_the_engine_is_the_same(engine: Served, tmp_path: Path, capfd
     assert engine.client.jobs()[0].state is JobState.DONE
 
 
-def sent(engine: Served, home: Path) -> dict[str, Any]:
+def sent(engine: Served) -> dict[str, Any]:
     """The last job as it went over the wire."""
-    store = JobStore(home / "jobs.sqlite")
+    store = JobStore(engine.home / "jobs.sqlite")
     request = store.request(engine.client.jobs()[0].id)
     store.close()
     return request
 
 
-def test_every_option_reaches_the_job(engine: Served, tmp_path: Path, own_home: Path) -> None:
+def test_every_option_reaches_the_job(engine: Served, tmp_path: Path) -> None:
     options = ["--write", "1002", "--ocio", "/c/config.ocio", "--mask-missing", "empty", "--quality", "draft"]
     flags = ["--seed", "7", "--cold", "--full-window", "--float", "--mask", "b=/fake/b.png@char.a"]
     assert main(words(tmp_path, "done", *options, *flags)) == 0
-    assert sent(engine, own_home) == {
+    assert sent(engine) == {
         "kind": "omnimatte",
         "plate": "/fake/done",
         "frames": "1001-1010",
@@ -139,11 +145,11 @@ def test_every_option_reaches_the_job(engine: Served, tmp_path: Path, own_home: 
     ],
 )
 def test_every_node_has_its_command(
-    engine: Served, tmp_path: Path, own_home: Path, kind: str, options: list[str], fields: dict[str, Any]
+    engine: Served, tmp_path: Path, kind: str, options: list[str], fields: dict[str, Any]
 ) -> None:
     command = ["run", kind, "--plate", "/fake/done", "--frames", "1001-1010", "--colorspace", "ACEScg"]
     assert main([*command, "--out", str(tmp_path), *options]) == 0
-    request = sent(engine, own_home)
+    request = sent(engine)
     assert request["kind"] == kind
     assert {name: request[name] for name in fields} == fields
 
@@ -154,13 +160,13 @@ def test_a_keyframe_needs_a_frame(here: list[str], tmp_path: Path, capfd: Captur
     assert "FRAME=FILE or NAME:FRAME=FILE" in capfd.readouterr().err
 
 
-def test_paths_go_out_whole(engine: Served, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paths_go_out_whole(engine: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "my config.ocio").touch()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ann")
     command = ["run", "omnimatte", "--plate", "in dir/../done", "--frames", "1-2", "--colorspace", "x", "--out", "Ö ut"]
     assert main([*command, "--mask", "a=~/a.####.exr@char.a", "--ocio", "my config.ocio"]) == 0
-    request = sent(engine, own_home)
+    request = sent(engine)
     assert (request["plate"], request["out"]) == (str(tmp_path / "done"), str(tmp_path / "Ö ut"))
     assert request["masks"][0]["pattern"] == "/home/ann/a.####.exr@char.a"
     assert request["ocio"] == str(tmp_path / "my config.ocio")
@@ -171,11 +177,11 @@ def test_paths_go_out_whole(engine: Served, tmp_path: Path, own_home: Path, monk
     [("", BUILT_IN), ("/facility/c.ocio", "/facility/c.ocio"), (f"ocio://{BUILT_IN}", f"ocio://{BUILT_IN}")],
 )
 def test_the_config_is_that_of_this_shell(
-    engine: Served, tmp_path: Path, own_home: Path, monkeypatch: pytest.MonkeyPatch, said: str, goes: str
+    engine: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, goes: str
 ) -> None:
     monkeypatch.setenv("OCIO", said)
     assert main(words(tmp_path)) == 0
-    assert sent(engine, own_home)["ocio"] == goes
+    assert sent(engine)["ocio"] == goes
 
 
 @pytest.mark.parametrize(("how", "code"), [("input", 3), ("bug", 5), ("memory", 5)])
@@ -305,7 +311,7 @@ def test_status_shows_engine_and_jobs(engine: Served, tmp_path: Path, capfd: Cap
     assert main(["status", "--json"]) == 0
     both = only_object(capfd.readouterr().out)
     assert both["engine"]["worker"] == "idle"
-    assert [one["state"] for one in both["jobs"]] == ["failed", "done"]
+    assert [one["state"] for one in both["jobs"][:2]] == ["failed", "done"]
     assert main(["status", "nobody", "--json"]) == 2
     assert only_object(capfd.readouterr().out)["argument"] == "job"
 

@@ -1,9 +1,11 @@
 """Where a fit of who owns which effect starts from."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import NamedTuple, cast
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -18,7 +20,6 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
-from stages import finished
 
 COUNT, HEIGHT, WIDTH = 6, 32, 48
 TOPS = (4, 20)  # of two squares that move to the right, their shadows beside them
@@ -43,8 +44,22 @@ def shadows(darkness: float, beside: int) -> dict[int, Tensor]:
     return found
 
 
+class Fit(NamedTuple):
+    owners: fit.Ownership
+    progress: list[tuple[int, int]]
+
+
+def solved(key: str, effects: dict[int, Tensor], store: Store) -> Fit:
+    steps, progress = fitted(key, effects, store), []
+    try:
+        while True:
+            progress.append(next(steps))
+    except StopIteration as end:
+        return Fit(end.value, progress)
+
+
 def owners(key: str, effects: dict[int, Tensor], store: Store) -> fit.Ownership:
-    return cast(Any, finished(fitted(key, effects, store)))
+    return solved(key, effects, store).owners
 
 
 def fitted(key: str, effects: dict[int, Tensor], store: Store) -> Steps[fit.Ownership]:
@@ -66,36 +81,41 @@ def fitted(key: str, effects: dict[int, Tensor], store: Store) -> Steps[fit.Owne
     )
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """So small a network is slower on two, most of all beside other work."""
+@pytest.fixture(autouse=True, scope="module")
+def short() -> Iterator[None]:
+    """A short training, on one thread: so small a network is slower on two, most of all beside other work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with mock.patch.object(fit, "_STEPS", {"standard": 40}):
+        yield
     torch.set_num_threads(threads)
 
 
-def test_a_warm_start_is_for_the_same_effects(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
-    store = Store(tmp_path)
-    first = owners("first", shadows(0.3, 8), store)
-    again = owners("again", shadows(0.29, 8), store)
-    other = owners("other", shadows(0.9, -6), store)
-    assert (first.parent, again.parent, other.parent) == ("", first.key, "")
+@pytest.fixture(scope="module")
+def shot(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Fit]:
+    """A folder that holds the first fit of the shot, and that fit."""
+    folder = tmp_path_factory.mktemp("first")
+    return folder, solved("first", shadows(0.3, 8), Store(folder))
 
 
-def test_progress_never_goes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
-    store = Store(tmp_path)
-    for key, effects in (("first", shadows(0.3, 8)), ("other", shadows(0.9, -6))):  # from nothing; after a warm start
-        shares = [done / total for done, total in fitted(key, effects, store)]
+@pytest.fixture
+def store(shot: tuple[Path, Fit], tmp_path: Path) -> Store:
+    """A copy of it."""
+    return Store(shutil.copytree(shot[0], tmp_path / "store"))
+
+
+def test_a_warm_start_is_for_the_same_effects(shot: tuple[Path, Fit], store: Store) -> None:
+    first = shot[1]
+    again = solved("again", shadows(0.29, 8), store)
+    other = solved("other", shadows(0.9, -6), store)
+    assert [fit.owners.parent for fit in (first, again, other)] == ["", first.owners.key, ""]
+    for begun in (first, other):  # from nothing; after a warm start that led nowhere
+        shares = [done / total for done, total in begun.progress]
         assert len(shares) > 40 and shares == sorted(shares) and shares[-1] == 1
 
 
-def test_a_network_is_kept_while_few_frames_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_STEPS", {"standard": 40})
-    store, effects = Store(tmp_path), shadows(0.3, 8)
-    first = owners("first", effects, store)
+def test_a_network_is_kept_while_few_frames_change(shot: tuple[Path, Fit], store: Store) -> None:
+    first, effects = shot[1].owners, shadows(0.3, 8)
     one, two = ({**effects, **{t: 0.9 * effects[t] for t in range(2, 2 + count)}} for count in (1, 2))
     again, then = owners("one", one, store), owners("two", two, store)
     assert again.parent == first.key and again.contents == first.contents and again.loss == first.loss
@@ -105,17 +125,15 @@ def test_a_network_is_kept_while_few_frames_change(tmp_path: Path, monkeypatch: 
 
 
 def test_an_interrupted_fit_goes_on_to_the_same_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fit, "_STEPS", {"standard": 24})
-    monkeypatch.setattr(fit, "_CHECKPOINT", 10)
+    monkeypatch.setattr(fit, "_STEPS", {"standard": 12})
+    monkeypatch.setattr(fit, "_CHECKPOINT", 5)
     effects = shadows(0.3, 8)
-    progress = list(fitted("shot", effects, Store(tmp_path / "whole")))
-    whole = owners("shot", effects, Store(tmp_path / "whole"))
+    whole, progress = solved("shot", effects, Store(tmp_path / "whole"))
     interrupted = fitted("shot", effects, Store(tmp_path / "interrupted"))
-    for _ in range(15):
+    for _ in range(8):
         next(interrupted)
     interrupted.close()
-    rest = list(fitted("shot", effects, Store(tmp_path / "interrupted")))
-    assert rest == progress[10:]
-    after = owners("shot", effects, Store(tmp_path / "interrupted"))
+    after, rest = solved("shot", effects, Store(tmp_path / "interrupted"))
+    assert rest == progress[5:]
     # Not to the last bit: two whole fits are not the same to it either, products depend on where matrices lie.
     assert torch.allclose(after.shares(0, HEIGHT, WIDTH), whole.shares(0, HEIGHT, WIDTH), atol=1e-5)

@@ -1,5 +1,6 @@
 """A canvas after one mask was changed, from the one before."""
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -76,9 +77,20 @@ class Pan:
             return finished(steps)
 
 
-@pytest.mark.parametrize("camera", ["static", "homography"])
-def test_a_mended_mask_gives_what_a_cold_solve_gives(tmp_path: Path, camera: str) -> None:
-    pan = Pan(tmp_path, camera)
+@pytest.fixture(scope="module")
+def pans(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pan]:
+    return {camera: Pan(tmp_path_factory.mktemp(camera), camera) for camera in ("static", "homography")}
+
+
+@pytest.fixture(params=["static", "homography"])
+def pan(pans: dict[str, Pan], request: pytest.FixtureRequest) -> Pan:
+    """One that knows of no earlier canvas; those that tests solved are kept, to be found and not built again."""
+    pan = pans[request.param]
+    shutil.rmtree(pan.store.root / "notes", ignore_errors=True)
+    return pan
+
+
+def test_a_mended_mask_gives_what_a_cold_solve_gives(pan: Pan) -> None:
     first = pan.canvas({index: np.zeros((HEIGHT, WIDTH), bool) for index in range(5)}, cold=False)
     again, cold = pan.canvas({}, cold=False), pan.canvas({}, cold=True)
     assert first.parent == "" and again.parent == first.key and cold.parent == ""
@@ -92,9 +104,7 @@ def test_a_mended_mask_gives_what_a_cold_solve_gives(tmp_path: Path, camera: str
         assert apart(again, index).max() < noise and np.square(apart(again, index)).mean() < (0.1 * noise) ** 2
 
 
-@pytest.mark.parametrize("camera", ["static", "homography"])
-def test_frames_that_a_mask_does_not_reach_are_kept(tmp_path: Path, camera: str) -> None:
-    pan = Pan(tmp_path, camera)
+def test_frames_that_a_mask_does_not_reach_are_kept(pan: Pan) -> None:
     first = pan.canvas({}, cold=False)
     again, cold = (pan.canvas({CHANGED: dilate(pan.objects[CHANGED], 3)}, cold=cold) for cold in (False, True))
     assert CHANGED not in again.kept and len(again.kept) > 0.6 * COUNT
@@ -104,8 +114,8 @@ def test_frames_that_a_mask_does_not_reach_are_kept(tmp_path: Path, camera: str)
     assert pan.canvas({}, cold=False).key == first.key  # taken back, it is there still
 
 
-def test_many_changed_masks_are_solved_cold(tmp_path: Path) -> None:
-    pan = Pan(tmp_path, "static")
+@pytest.mark.parametrize("pan", ["static"], indirect=True)
+def test_many_changed_masks_are_solved_cold(pan: Pan) -> None:
     first = pan.canvas({}, cold=False)
     fewer = {index: dilate(pan.objects[index], 2) for index in range(5)}
     more = {**fewer, 5: dilate(pan.objects[5], 2)}
