@@ -73,9 +73,7 @@ def test_every_promised_file_is_there_and_no_other(solved: Solved) -> None:
     assert result.layers == {"ball": str(out / "ball")} and result.frames == "1001-1012"
 
 
-def test_a_keyed_frame_has_the_matte_it_was_given_and_its_own_colour(
-    solved: Solved, tiny_shot: Any
-) -> None:
+def test_a_keyed_frame_has_the_matte_it_was_given_and_its_own_colour(solved: Solved, tiny_shot: Any) -> None:
     from penumbra_engine.media import Window
     from penumbra_engine.media.windows import place
 

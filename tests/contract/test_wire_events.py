@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from penumbra.protocol import JobState
 from serving import DEADLINE, Served, job, lent, served, until
 
 

@@ -64,8 +64,8 @@ class EarlierFiles:
         self._note(content, to, digests, noted)
 
     def save(self, of: str) -> None:
-        """Keep what was noted, in the place of what the solve before wrote. of: the key of the entry that the files were
-        written from."""
+        """Keep what was noted, in the place of what the solve before wrote. of: the key of the entry that files were
+        made from."""
         self._kept.write(self._now, of=[of])
 
     def _note(self, content: str, to: Destination, digests: dict[str, str], noted: dict[str, Any]) -> None:
