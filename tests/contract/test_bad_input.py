@@ -128,6 +128,52 @@ def test_a_mask_that_is_empty_on_all_frames(run: Run, shot: Path) -> None:
     assert "ball" in message and "empty on all frames" in message
 
 
+def test_black_frames_are_told_of(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for frame in (1005, 1008):
+        write(shot / f"plate.{frame}.exr", np.zeros((32, 48, 3), np.float32), "half")
+    words = ["--plate", str(shot / "plate.####.exr"), "--frames", "1001-1012", "--colorspace", "lin_rec709_scene"]
+    words += ["--mask", f"ball={shot / 'mask.####.png'}", "--quality", "draft", "--out", str(tmp_path / "out")]
+    assert main(["run", "omnimatte", "--in-process", *words]) == 0
+    assert "frames 1005,1008: every pixel of the plate is 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", [1, 100])  # as of a mask that was saved as 0 and 1, or faded
+def test_a_mask_that_is_nowhere_half_white(run: Run, shot: Path, value: int) -> None:
+    for path in shot.glob("mask.*.png"):
+        pixels = np.zeros((32, 48, 1), np.uint8)
+        pixels[8:16, 8:16] = value
+        write(path, pixels)
+    code, message = run()
+    assert code == 3
+    assert "ball" in message and f"nowhere brighter than {value / 255:.2g}" in message and "white (1)" in message
+
+
+def test_one_mask_for_two_objects(run: Run, shot: Path) -> None:
+    code, message = run(mask=[f"{name}={shot / 'mask.####.png'}" for name in ("ball", "kite")])
+    assert code == 2
+    assert "--mask kite" in message and "mask of ball too" in message
+
+
+def test_a_still_instead_of_the_sequence(run: Run, shot: Path) -> None:
+    code, message = run(plate=str(shot / "plate.1003.exr"))
+    assert code == 4
+    assert "plate.1003.exr is one still" in message and "plate.####.exr" in message
+
+
+@pytest.mark.parametrize("node", ["omnimatte", "clean-plate", "trimap", "matte"])
+def test_a_plate_of_a_few_pixels(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], node: str) -> None:
+    for frame in range(1001, 1013):
+        write(shot / f"plate.{frame}.exr", np.full((8, 64, 3), 0.2, np.float32), "half")
+        write(shot / f"mask.{frame}.png", np.pad(np.full((4, 4, 1), 255, np.uint8), ((2, 2), (4, 56), (0, 0))))
+    hint = {
+        "omnimatte": ["--mask", f"ball={shot / 'mask.####.png'}"],
+        "clean-plate": ["--clean-plate", str(shot / "plate.1001.exr")],
+    }.get(node, ["--keyframe", f"1001={shot / 'mask.1001.png'}"])
+    words = ["--plate", str(shot / "plate.####.exr"), "--frames", "1001-1012", "--colorspace", "lin_rec709_scene"]
+    assert main(["run", node, "--in-process", *words, *hint, "--out", str(tmp_path / "out")]) == 3
+    assert "is 64x8; give a plate of at least 16x16 pixels" in capsys.readouterr().err
+
+
 def test_missing_mask_files(run: Run, shot: Path) -> None:
     (shot / "mask.1009.png").unlink()
     code, message = run()
@@ -175,6 +221,12 @@ def test_an_output_folder_that_is_a_file(run: Run, tmp_path: Path) -> None:
     code, message = run(out=str(tmp_path / "taken"))
     assert code == 3
     assert "taken" in message and "--out" in message
+
+
+def test_an_output_folder_with_too_long_a_name(run: Run, tmp_path: Path) -> None:
+    code, message = run(out=str(tmp_path / ("x" * 300)))
+    assert code == 3
+    assert "can't be written" in message and "choose a folder" in message
 
 
 def test_an_output_folder_that_refuses_files(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,6 +80,16 @@ def test_the_codes_of_an_8_bit_plate_as_light(folder: Path) -> None:
     np.testing.assert_allclose(levels[[0, 128, 255]], [0, 0.21586, 1], atol=1e-4)
 
 
+def test_few_bits_said_to_be_linear_are_warned_of(folder: Path) -> None:
+    for frame in FRAMES:
+        cv2.imwrite(str(folder / f"plate.{frame}.png"), np.zeros((6, 8, 3), np.uint8))
+    plates = str(folder / "plate.####.png")
+    (said,) = Shot.open(job(folder, plate=plates, colorspace="lin_rec709_scene")).warnings
+    assert "holds code values of 8 bits" in said and "is linear" in said
+    assert not Shot.open(job(folder, plate=plates, colorspace="srgb_tx")).warnings
+    assert not Shot.open(job(folder, colorspace="ACEScg")).warnings
+
+
 def test_overscan_is_part_of_the_shot(folder: Path) -> None:
     for frame in FRAMES:
         pixels = plate(folder, frame, OVERSCAN)
@@ -295,6 +305,10 @@ def test_a_space_without_a_known_name_keeps_the_plates_word(folder: Path, tmp_pa
 def test_a_still_plate_is_held(folder: Path) -> None:
     shot = Shot.open(job(folder, plate=str(folder / "plate.1002.exr")))
     np.testing.assert_array_equal(shot.plate(1001), shot.plate(1003))
+    assert [warning.partition("is one still")[2] for warning in shot.warnings] == [
+        ", held on all 3 frames; a sequence is spelled plate.####.exr"
+    ]
+    assert not Shot.open(job(folder, plate=str(folder / "plate.1002.exr"), frames="1002")).warnings
 
 
 def test_the_output_folder_is_made_and_tried(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def paint(folder: Path, frame: int, mask: np.ndarray) -> None:
 
 
 def dot(value: int = 255) -> np.ndarray:
-    mask = np.zeros((6, 8), np.uint8)
+    mask = np.zeros((18, 24), np.uint8)
     mask[2:4, 3:5] = value
     return mask
 
@@ -42,7 +42,7 @@ def dot(value: int = 255) -> np.ndarray:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     for frame in FRAMES:
-        cv2.imwrite(str(tmp_path / f"plate.{frame:04d}.png"), np.full((6, 8, 3), 40 * frame, np.uint8))
+        cv2.imwrite(str(tmp_path / f"plate.{frame:04d}.png"), np.full((18, 24, 3), 40 * frame, np.uint8))
         paint(tmp_path, frame, dot())
     return tmp_path
 
@@ -76,7 +76,7 @@ def test_a_mask_that_is_never_there(folder: Path) -> None:
 
 def test_a_mask_that_is_everywhere(folder: Path) -> None:
     for frame in FRAMES:
-        paint(folder, frame, np.full((6, 8), 255, np.uint8))
+        paint(folder, frame, np.full((18, 24), 255, np.uint8))
     with pytest.raises(InputError, match="covers every pixel of all frames; if its alpha is solid"):
         read(folder)
     paint(folder, 3, dot())

@@ -18,6 +18,8 @@ from penumbra_engine.media.picture import Header, Picture, Typed, Value, read_he
 from penumbra_engine.media.sequence import Sequence
 from penumbra_engine.media.windows import Window, place
 
+_CODED = 10  # bits of a code value: so few hold no scene-linear picture without steps in its dark parts
+
 
 @dataclass(frozen=True)
 class Shot:
@@ -62,6 +64,7 @@ class Shot:
         given: list[Mask] = getattr(job, "masks", [])
         masks = tuple((mask.name, Sequence.parse(mask.pattern, f"--mask {mask.name}")) for mask in given)
         mask_missing: str = getattr(job, "mask_missing", "error")
+        _check_twins(masks)
         for _, files in masks:
             if mask_missing == "error":
                 _require_mask(files, frames)
@@ -84,7 +87,7 @@ class Shot:
             display=first.display,
             pixel_aspect=first.pixel_aspect,
             bits=first.bits,
-            warnings=tuple(_colour_warnings(plate, first, space)),
+            warnings=(*_still_warnings(plate, frames), *_colour_warnings(plate, first, space)),
             _metadata={frame: header.metadata for frame, header in headers.items()},
         )
         for frame, files in shot._hints():
@@ -234,9 +237,9 @@ def check_out(path: str | Path, argument: str = "--out") -> Path:
     if not str(path).strip():
         raise UsageError(f"{argument} is empty; name the folder to write to", argument)
     folder = Path(path).absolute()
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{argument} {folder} is a file; name a folder", argument)
     try:
+        if folder.exists() and not folder.is_dir():
+            raise InputError(f"{argument} {folder} is a file; name a folder", argument)
         folder.mkdir(parents=True, exist_ok=True)
         trial = folder / f".penumbra-{uuid.uuid4().hex}"
         trial.touch()
@@ -252,6 +255,18 @@ def _clean_plate(pattern: str, frames: tuple[int, ...]) -> Sequence | None:
     files = Sequence.parse(pattern, "--clean-plate")
     files.require(frames)
     return files
+
+
+def _check_twins(masks: tuple[tuple[str, Sequence], ...]) -> None:
+    """Raise UsageError for two objects with one mask: the second would be nowhere in view."""
+    known: dict[tuple[str, str], str] = {}
+    for name, files in masks:
+        twin = known.setdefault((str(files), files.select), name)
+        if twin != name:
+            raise UsageError(
+                f"{files.argument} {files} is the mask of {twin} too; give each object a mask of its own",
+                files.argument,
+            )
 
 
 def _require_mask(files: Sequence, frames: tuple[int, ...]) -> None:
@@ -310,10 +325,21 @@ def _check_channels(files: Sequence, frame: int, header: Header | Picture) -> No
         )
 
 
+def _still_warnings(files: Sequence, frames: tuple[int, ...]) -> Iterator[str]:
+    if files.still and len(frames) > 1:
+        yield f"{files} is one still, held on all {len(frames)} frames; a sequence is spelled plate.####.exr"
+
+
 def _colour_warnings(files: Sequence, header: Header, space: ColourSpace) -> Iterator[str]:
     """What the plate's file says of its colour that the job's word contradicts. The job's word holds."""
     if not space.is_linear:
         return
+    if 0 < header.bits <= _CODED:
+        yield (
+            f"{files} holds code values of {header.bits} bits, but its colour space was given as {space.name}, which "
+            "is linear; so few bits are mostly encoded (srgb_tx for PNG and JPEG), and taken for light they give wrong "
+            "edges and shadows"
+        )
     tag = header.metadata.get("colorInteropID")
     if tag and space.interop_id and tag != space.interop_id:
         yield f"{files} is tagged {tag}, but its colour space was given as {space.name}, which is used"

@@ -14,6 +14,8 @@ from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
+SOLID = 128  # of 255: from here on a mask's pixel belongs to its object
+
 
 @dataclass(frozen=True)
 class Masks:
@@ -24,7 +26,7 @@ class Masks:
 
     def objects(self, index: int) -> np.ndarray:
         """The objects of one frame, K x H x W bool."""
-        return np.greater_equal(self.masks[index], 128)
+        return np.greater_equal(self.masks[index], SOLID)
 
     def content(self, index: int) -> str:
         """A hash of the masks of one frame."""
@@ -39,8 +41,8 @@ class Masks:
 def read_masks(shot: Shot, plates: Plates, store: Store) -> Steps[Masks]:
     """Read every mask once, and again only where its file changed.
 
-    Raises InputError for a mask that can't be read, and when an object is on no frame at all or covers every pixel of
-    every frame.
+    Raises InputError for a mask that can't be read, and when an object is on no frame at all, nowhere more than half
+    covered, or covers every pixel of every frame.
     """
     inputs = []
     for done, frame in enumerate(shot.frames):
@@ -64,10 +66,16 @@ def read_masks(shot: Shot, plates: Plates, store: Store) -> Steps[Masks]:
 def _check(shot: Shot, masks: Masks) -> None:
     """Raise InputError unless each object is on some frame, and does not fill all of them."""
     frames = range(len(shot.frames))
-    there = np.any([masks.masks[index].any((1, 2)) for index in frames], 0)
+    most = np.max([masks.masks[index].max((1, 2)) for index in frames], 0)
     full = np.all([masks.objects(index).all((1, 2)) for index in frames], 0)
-    for (name, files), is_there, is_full in zip(shot.masks, there, full, strict=True):
-        if not is_there:
+    for (name, files), whitest, is_full in zip(shot.masks, most, full, strict=True):
+        if 0 < whitest < SOLID:
+            raise InputError(
+                f"{files.argument} {files}: the mask is nowhere brighter than {whitest / 255:.2g}; make it white (1) "
+                f"inside {name}, for what is darker than 0.5 counts as outside",
+                files.argument,
+            )
+        if not whitest:
             raise InputError(
                 f"{files.argument} {files}: the mask is empty on all frames {format_frames(shot.frames)}; "
                 f"paint {name} on at least one of them, or name the channel it is in, as in mask.####.exr@R",

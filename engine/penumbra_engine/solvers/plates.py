@@ -6,23 +6,27 @@ import cv2
 import numpy as np
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.errors import InputError
 from penumbra_engine.media import Shot
 from penumbra_engine.media.encoding import encode
 from penumbra_engine.solvers.abreast import abreast
 from penumbra_engine.solvers.steps import Steps, code_version
 
+_SMALLEST = 16  # px on each side: flow and features find nothing on less
 _PROBES = 8  # frames that the exposure is measured on
 
 
 @dataclass(frozen=True)
 class Plates:
     """key: of the cached stage. plate: T x 3 x H x W float32, scene-linear in the working space. luminance: T x 1 x H x
-    W uint8, encoded, what features and flow see. exposure: the gain of that encoding."""
+    W uint8, encoded, what features and flow see. exposure: the gain of that encoding. black: indices of frames on which
+    every pixel is 0."""
 
     key: str
     plate: Stack
     luminance: Stack
     exposure: float
+    black: tuple[int, ...] = ()
 
     def encoded(self, shot: Shot, index: int) -> np.ndarray:
         """A frame as networks see it: 3 x H x W float32, encoded linear Rec.709, cut to [0, 1]."""
@@ -35,7 +39,13 @@ class Plates:
 
 
 def decode(shot: Shot, store: Store) -> Steps[Plates]:
-    """Read every frame of the plate once."""
+    """Read every frame of the plate once. Raises InputError when it is too small."""
+    if min(shot.width, shot.height) < _SMALLEST:
+        raise InputError(
+            f"--plate {shot.plate_files} is {shot.width}x{shot.height}; give a plate of at least "
+            f"{_SMALLEST}x{_SMALLEST} pixels",
+            "--plate",
+        )
     count = len(shot.frames)
     digests = []
     for done, frame in enumerate(shot.frames):
@@ -52,8 +62,13 @@ def decode(shot: Shot, store: Store) -> Steps[Plates]:
             plate = entry.create_stack("plate", (count, 3, shot.height, shot.width))
             luminance = entry.create_stack("luminance", (count, 1, shot.height, shot.width), np.uint8)
 
+            black: list[int] = []
+
             def read(index: int) -> None:
-                plate[index] = np.ascontiguousarray(shot.plate(shot.frames[index]).transpose(2, 0, 1))
+                picture = np.ascontiguousarray(shot.plate(shot.frames[index]).transpose(2, 0, 1))
+                plate[index] = picture
+                if not picture.any():
+                    black.append(index)
 
             def look(index: int) -> None:
                 luminance[index] = encoded_luminance(shot, plate[index], exposure)[None]
@@ -63,8 +78,10 @@ def decode(shot: Shot, store: Store) -> Steps[Plates]:
             exposure = _exposure(shot, plate)
             for _ in abreast(look, range(count), shot.height * shot.width):
                 yield 2 * count - 1, 2 * count
-            entry.finish({"exposure": exposure})
-        return Plates(entry.key, entry.stack("plate"), entry.stack("luminance"), entry.meta["exposure"])
+            entry.finish({"exposure": exposure, "black": sorted(black)})
+        meta = entry.meta
+        stacks = entry.stack("plate"), entry.stack("luminance")
+        return Plates(entry.key, *stacks, meta["exposure"], tuple(meta["black"]))
 
 
 def _rec709(shot: Shot, pixels: np.ndarray) -> np.ndarray:

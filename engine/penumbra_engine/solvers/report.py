@@ -10,6 +10,7 @@ import penumbra_engine
 from penumbra.protocol import Job, Result, format_frames, parse_frames, to_wire
 from penumbra_engine.media import Shot, write_atomically
 from penumbra_engine.media.picture import Value
+from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import code_version
 
 
@@ -30,6 +31,19 @@ def manifest(shot: Shot, stages: dict[str, str]) -> dict[str, Any]:
         said["keyframes"] = {f"{name}:{frame}": shot.digest_keyframe(name, frame) for name, frame, _ in shot.keyframes}
     if shot.clean_plate:
         said["clean_plate"] = {str(frame): shot.digest_clean(frame) for frame in shot.clean_plate_frames}
+    return said
+
+
+def plate_warnings(shot: Shot, plates: Plates, widened: list[int]) -> list[str]:
+    """What any node has to say of its plate. widened: frames that were written as 32-bit floats."""
+    said = list(shot.warnings)
+    if plates.black:
+        said.append(
+            f"frames {named(shot.frames[index] for index in plates.black)}: every pixel of the plate is 0; leave them "
+            "out of --frames, or look at what wrote them"
+        )
+    if widened:
+        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
 
 

@@ -28,6 +28,7 @@ from penumbra_engine.solvers.report import (
     header,
     manifest,
     named,
+    plate_warnings,
     provenance,
 )
 
@@ -88,7 +89,7 @@ def solve(job: CleanPlateJob, store: Store) -> Generator[Progress, None, Result]
             "float32": to.widened,
         },
         "inputs": inputs,
-        "warnings": _warnings(shot, alignment, canvas, to.widened),
+        "warnings": [*plate_warnings(shot, plates, to.widened), *_warnings(shot, alignment, canvas)],
     }
     picture = overview(shot, plates, canvas, matte, names, frames)
     report["seconds"] = clock.spent()
@@ -110,8 +111,8 @@ def _aligned(shot: Shot, alignment: Alignment | None, canvas: Canvas) -> dict[st
     return said
 
 
-def _warnings(shot: Shot, alignment: Alignment | None, canvas: Canvas, widened: list[int]) -> list[str]:
-    said, frames = list(shot.warnings), np.array(shot.frames)
+def _warnings(shot: Shot, alignment: Alignment | None, canvas: Canvas) -> list[str]:
+    said, frames = list[str](), np.array(shot.frames)
     loose = canvas.misfit > _MISFIT
     if loose.any():
         said.append(
@@ -123,8 +124,6 @@ def _warnings(shot: Shot, alignment: Alignment | None, canvas: Canvas, widened: 
             f"frames {named(frames[unlike])}: plate and clean plate agree on {100 * alignment.agreement.min():.0f} % "
             "of the picture only; look at background/"
         )
-    if widened:
-        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
 
 

@@ -33,7 +33,7 @@ from penumbra_engine.solvers.report import (
     frames_to_write,
     header,
     manifest,
-    named,
+    plate_warnings,
     provenance,
 )
 
@@ -80,15 +80,13 @@ def solve(job: MatteJob, store: Store) -> Generator[Progress, None, Result]:
         out, frames, provenance(job, shot, found.model, found.weights, inputs), job.full_window, job.float32
     )
     yield from clock.run("write", write_mattes(shot, plates, found.names, found.mattes, job.as_mask, to))
-    if to.widened:
-        found.warnings.append(f"frames {named(to.widened)}: values beyond 65504; written as 32-bit float")
     report: dict[str, Any] = {
         **header(job, shot, frames),
         **found.report,
         "doubt": by_frame(shot, 1e3 * found.mattes.doubt),
         "float32": to.widened,
         "inputs": inputs,
-        "warnings": [*shot.warnings, *found.warnings],
+        "warnings": [*plate_warnings(shot, plates, to.widened), *found.warnings],
     }
     sheet = overview(shot, plates, found.names, found.mattes, frames)
     report["seconds"] = clock.spent()

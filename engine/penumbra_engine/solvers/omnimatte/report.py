@@ -17,19 +17,17 @@ _UNSEEN = 0.01  # of an object's pixels
 _DRIFT = 0.02
 
 
-def warnings(
-    shot: Shot, masks: Masks, registration: Registration, geometry: Geometry, canvas: Canvas, widened: list[int]
-) -> list[str]:
-    """What may be wrong with the layers, each with its frames. widened: frames that were written as 32-bit floats."""
-    said = list(shot.warnings)
+def warnings(shot: Shot, masks: Masks, registration: Registration, geometry: Geometry, canvas: Canvas) -> list[str]:
+    """What may be wrong with the layers, each with its frames."""
+    said = []
     frames = np.array(shot.frames)
     odd = odd_masks(masks)
     for k, name in enumerate(shot.names):
         slips = [index for owner, index in odd if owner == k]
         if slips:
             said.append(
-                f"frames {named(frames[slips])}: the mask of {name} is empty or elsewhere while those before and after "
-                "agree; what it leaves out is taken for an effect or for the background"
+                f"frames {named(frames[slips])}: the mask of {name} is empty, elsewhere or of another shape while "
+                "those before and after agree; what it leaves out is taken for an effect or for the background"
             )
     if registration.plain:
         said.append(
@@ -62,8 +60,6 @@ def warnings(
             f"frames {named(frames[drift > _DRIFT])}: the exposure {_how(canvas.gains)} by up to "
             f"{100 * drift.max():.0f} %; it is followed"
         )
-    if widened:
-        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
 
 

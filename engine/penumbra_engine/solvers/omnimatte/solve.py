@@ -31,6 +31,7 @@ from penumbra_engine.solvers.report import (
     header,
     manifest,
     named,
+    plate_warnings,
     provenance,
 )
 
@@ -62,6 +63,12 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
             f"--frames {job.frames} is one frame: the background behind an object is learned from the frames that show "
             "it. Give the frames around it, and --write for the one that is wanted",
             "--frames",
+        )
+    if shot.plate_files.still:
+        raise UnsolvableError(
+            f"--plate {shot.plate_files} is one still, held on every frame: nothing moves off what is behind it. Give "
+            "the sequence, such as plate.####.exr",
+            "--plate",
         )
     out = check_out(job.out)
     plates = yield from clock.run("decode", decode(shot, store))
@@ -108,7 +115,10 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
             "float32": to.widened,
         },
         "inputs": inputs,
-        "warnings": warnings(shot, masks, registration, geometry, canvas, to.widened),
+        "warnings": [
+            *plate_warnings(shot, plates, to.widened),
+            *warnings(shot, masks, registration, geometry, canvas),
+        ],
     }
     if geometry.cameras is not None:
         write_camera(shot, geometry.cameras, out)

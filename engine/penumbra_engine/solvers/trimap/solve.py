@@ -25,7 +25,7 @@ from penumbra_engine.solvers.report import (
     frames_to_write,
     header,
     manifest,
-    named,
+    plate_warnings,
     provenance,
 )
 from penumbra_engine.solvers.trimap.likeness import learn_likeness, learning_memory
@@ -115,7 +115,10 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
         "next_keyframe": _next_keyframe(shot, keyframes, trimaps.doubt),
         "float32": to.widened,
         "inputs": inputs,
-        "warnings": _warnings(shot, keyframes, background, trimaps.doubt, to.widened),
+        "warnings": [
+            *plate_warnings(shot, plates, to.widened),
+            *_warnings(shot, keyframes, background, trimaps.doubt),
+        ],
     }
     sheet = overview(shot, plates, names, trimaps, alphas, frames)
     report["seconds"] = clock.spent()
@@ -145,14 +148,10 @@ def _next_keyframe(shot: Shot, keyframes: Keyframes, doubt: np.ndarray) -> int |
     return shot.frames[max(free, key=lambda index: doubt[index])] if free else None
 
 
-def _warnings(
-    shot: Shot, keyframes: Keyframes, background: Background | None, doubt: np.ndarray, widened: list[int]
-) -> list[str]:
-    said = list(shot.warnings)
+def _warnings(shot: Shot, keyframes: Keyframes, background: Background | None, doubt: np.ndarray) -> list[str]:
+    said = []
     if background is not None and background.why_not:
         said.append(f"the background could not be used to tell the object from it: {background.why_not}")
     if (frame := _next_keyframe(shot, keyframes, doubt)) is not None:
         said.append(f"one more keyframe would help most on frame {frame}")
-    if widened:
-        said.append(f"frames {named(widened)}: values beyond 65504; written as 32-bit float")
     return said
