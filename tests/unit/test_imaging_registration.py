@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from penumbra_engine.imaging.registration import Frame, Pair, register_pair, solve_cameras
+from penumbra_engine.imaging.registration import Frame, Pair, matches, register_pair, solve_cameras
 
 SIZE = WIDTH, HEIGHT = 320, 240
 CORNERS = np.float32([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]])
@@ -53,6 +53,19 @@ def test_backwards_is_the_inverse(views: tuple[Frame, Frame]) -> None:
     pair = register_pair((views[1], views[0]), (1, 0), polish=True)
     assert pair is not None
     assert miss(pair.homography, np.linalg.inv(KNOWN)) < 0.1
+
+
+def test_matches_are_those_of_a_search_through_all_descriptors(views: tuple[Frame, Frame]) -> None:
+    (points, descriptors), (others, other_descriptors) = views[0].features, views[1].features
+    expected = []
+    for point, descriptor in zip(points, descriptors, strict=True):
+        distance = np.linalg.norm(other_descriptors.astype(np.float64) - descriptor, axis=1)
+        nearest, second = np.argsort(distance)[:2]
+        if distance[nearest] < 0.8 * distance[second]:
+            expected.append([*point, *others[nearest]])
+    found = matches(*views)
+    assert found is not None and len(expected) > 50
+    np.testing.assert_array_equal(np.hstack(found), np.array(expected))
 
 
 def test_what_moves_on_its_own_does_not_pull(views: tuple[Frame, Frame]) -> None:

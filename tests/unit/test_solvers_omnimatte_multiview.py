@@ -26,10 +26,11 @@ from stages import finished
 COUNT, HEIGHT, WIDTH = 16, 40, 72
 FAR, NEAR = 0.1, 0.2  # inverse depths: the wall moves by 1 px a frame, the post by 2
 HANGING = 0.14
+Solved = tuple[Canvas, np.ndarray, np.ndarray]
 
 
-@pytest.fixture(scope="module")
-def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray, np.ndarray]:
+@pytest.fixture(scope="module", params=[False, True], ids=["of all frames", "of half as many"])
+def solved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Solved:
     """The canvas, the true backgrounds T x 3 x H x W, and where disc or shadow touch, T x H x W."""
     random = np.random.default_rng(3)
     texture = np.kron(0.2 + 0.4 * random.random((3, HEIGHT // 2, (WIDTH + COUNT) // 2)), np.ones((2, 2)))
@@ -69,6 +70,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Canvas, np.ndarray
         Flow("flow", flow),
         Store(folder),
         Geometry("geometry", "", view, depth, np.full(COUNT, 0.01), measured),
+        rough=request.param,
     )
     return finished(steps), np.stack(backgrounds), np.stack(touched)
 
@@ -77,7 +79,7 @@ PINHOLE = Lens(0.0, WIDTH, HEIGHT)
 
 
 def test_what_objects_and_shadows_hide_is_fetched_from_other_frames(
-    solved: tuple[Canvas, np.ndarray, np.ndarray],
+    solved: Solved,
 ) -> None:
     canvas, truth, touched = solved
     for index in (2, 8, 13):
@@ -86,7 +88,7 @@ def test_what_objects_and_shadows_hide_is_fetched_from_other_frames(
         assert np.quantile(missed, 0.9) < 0.03
 
 
-def test_a_post_in_front_of_an_object_stays_in_the_background(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+def test_a_post_in_front_of_an_object_stays_in_the_background(solved: Solved) -> None:
     canvas, truth, _ = solved
     index = 8  # the disc at 32 is behind the post at 34 to 37
     behind = canvas.background(index).numpy()[:, 9:16, 35:37]
@@ -94,13 +96,13 @@ def test_a_post_in_front_of_an_object_stays_in_the_background(solved: tuple[Canv
     assert (canvas.seen(index).numpy()[9:16, 35:37] > 0.5).all()
 
 
-def test_beside_a_post_depth_is_not_sure(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+def test_beside_a_post_depth_is_not_sure(solved: Solved) -> None:
     sure = solved[0].sure(4)  # the post at 42 to 45
     assert sure is not None
     assert not sure[:, 38:50].any() and sure[2:-2, 56:].all()
 
 
-def test_an_untouched_frame_fits_its_background_to_the_noise(solved: tuple[Canvas, np.ndarray, np.ndarray]) -> None:
+def test_an_untouched_frame_fits_its_background_to_the_noise(solved: Solved) -> None:
     canvas, *_ = solved
     assert np.median(canvas.misfit) < 1.5
 

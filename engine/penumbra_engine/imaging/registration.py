@@ -5,7 +5,7 @@ and pixels that move on their own are left out of the polish.
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -120,22 +120,39 @@ def register_pair(frames: tuple[Frame, Frame], indices: tuple[int, int], polish:
 
 def matches(a: Frame, b: Frame) -> tuple[np.ndarray, np.ndarray] | None:
     """Points of matching features in both frames, N x 2 each; None for fewer than 12."""
-    found = [_nearest(a.features, b.features, cv2.NORM_L2)]
+    found = [_matched(a.features, b.features, _by_angle)]
     if a.corners and b.corners:
-        found.append(_nearest(a.corner_features, b.corner_features, cv2.NORM_HAMMING))
+        found.append(_matched(a.corner_features, b.corner_features, _by_bits))
     source, target = (np.concatenate(points) for points in zip(*found, strict=True))
     return (source, target) if len(source) >= 12 else None
 
 
-def _nearest(
-    a: tuple[np.ndarray, np.ndarray], b: tuple[np.ndarray, np.ndarray], metric: int
+def _matched(
+    a: tuple[np.ndarray, np.ndarray],
+    b: tuple[np.ndarray, np.ndarray],
+    nearest: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Points of a and of b whose descriptors are nearest, and by Lowe's ratio test much nearer than the next."""
     if min(len(a[0]), len(b[0])) < 2:
         return a[0][:0], b[0][:0]
-    pairs = cv2.BFMatcher(metric).knnMatch(a[1], b[1], 2)
-    good = [m for m, n in (pair for pair in pairs if len(pair) == 2) if m.distance < _RATIO * n.distance]
-    return a[0][[m.queryIdx for m in good]], b[0][[m.trainIdx for m in good]]
+    at, distance = nearest(a[1], b[1])
+    good = distance[0] < _RATIO * distance[1]
+    return a[0][good], b[0][at[good]]
+
+
+def _by_angle(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each of N descriptors of length 1 the nearest one of others, N indices, and the distances to that and to the
+    next, 2 x N. All products at once take a third of the time of a search."""
+    alike = torch.from_numpy(a) @ torch.from_numpy(b).T
+    most, at = alike.max(1)
+    next_to = alike.scatter_(1, at[:, None], -2).amax(1)
+    return at.numpy(), (2 - 2 * torch.stack([most, next_to])).clamp(min=0).sqrt().numpy()
+
+
+def _by_bits(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of binary descriptors."""
+    pairs = cv2.BFMatcher(cv2.NORM_HAMMING).knnMatch(a, b, 2)
+    return np.array([m.trainIdx for m, _ in pairs]), np.array([[p[k].distance for p in pairs] for k in (0, 1)])
 
 
 def _match(a: Frame, b: Frame) -> tuple[np.ndarray, int, float] | None:

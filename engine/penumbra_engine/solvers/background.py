@@ -89,6 +89,8 @@ def background_behind(
         known = earlier._geometry if earlier else None
         solving = solve_geometry(shot, plates, masks, registration, flow, store, known)
         geometry = yield from within((0.25, 0.5), solving)
+        # By depth, what half as many frames show does for a matte: the far ones are the less exact.
+        rough = rough or geometry.cameras is not None
         build = build_canvas(shot, plates, masks, registration, flow, store, geometry, rough=rough)
         canvas = yield from within((0.5, 1.0), build)
     except UnsolvableError as error:

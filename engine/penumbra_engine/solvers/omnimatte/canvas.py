@@ -128,17 +128,17 @@ def build_canvas(
 
     Unless it is to be cold, a flat one starts from the last of the shot where no more than a few masks were changed.
     rough: to find objects by that are not known yet; where the camera turns each frame's own is less sharp then, in
-    half the time. Only a cold one is. (By depth a first look is not good enough for that: shadows stay in it.)
+    half the time, and by depth it is of half as many frames. Only a cold one is.
     """
     parts: dict[str, Any] = {"code": code_version(), "flow": flow.key, "masks": masks.key}
-    if geometry is not None and geometry.cameras is not None:
-        with store.entry("canvas", **parts, geometry=geometry.key) as entry:
-            if not entry.complete:
-                yield from MultiView(shot, plates, masks, geometry, entry).run()
-            return _read(entry)
     rough = rough and registration.model != "static"
     if rough:
         parts["rough"] = True
+    if geometry is not None and geometry.cameras is not None:
+        with store.entry("canvas", **parts, geometry=geometry.key) as entry:
+            if not entry.complete:
+                yield from MultiView(shot, plates, masks, geometry, entry, rough).run()
+            return _read(entry)
     of_masks, lineage = store.entry("canvas", **parts), Lineage(store, "canvas", flow.key)
     parent = "" if cold else lineage.parent_of(of_masks.key)
     entry = store.entry("canvas", **parts, parent=parent) if parent else of_masks

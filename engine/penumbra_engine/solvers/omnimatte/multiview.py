@@ -27,7 +27,7 @@ from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
-_FEW = (1, 2, 4, 7, 12, 20)  # for a first look, half as many
+_FEW = (1, 2, 4, 7, 12, 20)  # half as many, for a first look, and to find objects by
 _STEPS = 9  # times each frame is looked at
 _TOLERANCE = 0.3  # px, how exactly depth puts things
 _ALL_BUT = 0.05  # of a state: what interpolation may take off
@@ -37,10 +37,13 @@ _BAND_BYTES, _ALL_BYTES = 256 << 20, 1 << 30  # what the samples of one band of 
 
 
 class MultiView:
-    """One build of the backgrounds; it fills an entry as Canvas reads it."""
+    """One build of the backgrounds; it fills an entry as Canvas reads it. rough: from half as many frames."""
 
-    def __init__(self, shot: Shot, plates: Plates, masks: Masks, geometry: Geometry, entry: Entry) -> None:
+    def __init__(
+        self, shot: Shot, plates: Plates, masks: Masks, geometry: Geometry, entry: Entry, rough: bool = False
+    ) -> None:
         assert geometry.cameras is not None
+        self.offsets = _FEW if rough else _OFFSETS
         self.geometry, self.cameras = geometry, geometry.cameras
         self.shot, self.masks, self.entry, self.exposed = shot, masks, entry, Exposed(plates.plate)
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
@@ -69,7 +72,7 @@ class MultiView:
             yield from self._fuse_all(_FEW)
             yield from self._find_effects()
             yield from self._carry_past_effects()
-        yield from self._fuse_all(_OFFSETS)
+        yield from self._fuse_all(self.offsets)
         yield from self._find_effects()
         yield from self._settle_all()
         misfit = yield from self._find_effects()
@@ -185,7 +188,7 @@ class MultiView:
         was found to be of an effect, that is what there is already."""
 
         def settle(index: int) -> None:
-            sources = frames_around(index, self.count, _OFFSETS)
+            sources = frames_around(index, self.count, self.offsets)
             background = torch.from_numpy(self.background[index])
             seen, doubts = torch.from_numpy(self.seen[index]), torch.from_numpy(self.doubt[index])
             depth, unrests = self._depth(index), torch.zeros_like(doubts)
