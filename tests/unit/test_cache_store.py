@@ -44,6 +44,23 @@ def test_what_was_saved_is_found_by_the_same_parts(store: Store) -> None:
         assert stack[1].all() and not stack[0].any()
 
 
+def test_scratch_lasts_until_an_entry_is_complete(store: Store) -> None:
+    with store.entry("alphas", seed=0) as first:
+        first.create_stack("each", (2, 1, 3, 4), scratch=True)
+    with store.entry("alphas", seed=0) as entry:
+        assert entry.has("each")
+        entry.restart()
+        scratch, kept = (
+            entry.create_stack("each", (2, 1, 3, 4), scratch=True),
+            entry.create_stack("alpha", (2, 1, 3, 4)),
+        )
+        scratch[1] = np.ones((1, 3, 4), np.float32)
+        kept[0] = scratch[1]
+        entry.finish()
+    again = store.entry("alphas", seed=0)
+    assert not again.has("each") and again.stack("alpha")[0].all()
+
+
 @pytest.mark.parametrize("other", [{"seed": 1}, {"seed": 0, "cold": False}, {"seed": "0"}, {"seed": 0.5}])
 def test_other_parts_are_another_entry(store: Store, other: dict[str, Any]) -> None:
     assert store.entry("fit", **other).key != store.entry("fit", seed=0).key

@@ -1,5 +1,6 @@
 """A plate of 8K: what memory can't hold is refused before a frame is read, and a strip of one is streamed whole."""
 
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,12 @@ import pytest
 
 from penumbra.protocol import Keyframe, MatteJob
 from penumbra_engine.errors import EngineError
+from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media import read_picture
 from penumbra_engine.solvers import memory
+from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.jobs import run
+from penumbra_engine.solvers.matte import solve
 from rvm_weights import rvm_home
 from stages import finished
 
@@ -67,3 +71,29 @@ def test_a_strip_of_8k_is_streamed_whole(home: Path, tmp_path: Path) -> None:
     alpha = read_picture(tmp_path / "out" / "matte" / "matte.1001.exr").pixels[..., 3]
     assert alpha.shape == (48, WIDE) and 0 <= alpha.min() < alpha.max() <= 1
     assert (np.ptp(alpha.reshape(48, 10, -1), axis=(0, 2)) > 0).all()  # something was found all along it
+
+
+@pytest.mark.parametrize("why_not", ["", "the camera could not be followed"])
+def test_edges_take_memory_only_where_a_background_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why_not: str
+) -> None:
+    matte = np.zeros((24, 32), np.uint8)
+    matte[8:16, 8:20] = 255
+    cv2.imwrite(str(tmp_path / "box.png"), matte)
+    cv2.imwrite(str(tmp_path / "plate.png"), np.dstack([matte] * 3))
+    monkeypatch.setattr(solve, "join_memory", lambda *given: 1e18)
+    monkeypatch.setattr(solve, "find_background", lambda *given: background(why_not))
+    keyframes = [Keyframe("box", 1001, str(tmp_path / "box.png"))]
+    steps = run(job(tmp_path / "plate.png", tmp_path / "out", keyframes=keyframes), tmp_path / "cache")
+    stages = (progress.stage for progress in steps)
+    if why_not:
+        assert "sketch" in stages
+    else:
+        with pytest.raises(EngineError, match="to matte the edges of 32 x 24 pixels takes about"):
+            next(stage for stage in stages if stage == "sketch")
+    steps.close()
+
+
+def background(why_not: str) -> Generator[tuple[int, int], None, Background]:
+    yield 0, 1
+    return Background("wall", Noise(1e-5, 1e-4), why_not, None)

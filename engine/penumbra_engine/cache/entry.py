@@ -36,6 +36,7 @@ class Entry:
         self._partial: Path | None = None
         self._lock: FileLock | None = None
         self._stacks: list[Stack] = []
+        self._scratch: list[Path] = []
 
     def __enter__(self) -> "Entry":
         return self
@@ -86,10 +87,15 @@ class Entry:
         """Whether arrays or a stack of that name were saved, by this run or an earlier one."""
         return any((self.path / (name + suffix)).is_file() for suffix in (".npy", ".safetensors"))
 
-    def create_stack(self, name: str, shape: tuple[int, int, int, int], dtype: Any = np.float32) -> Stack:
-        """A new T x C x H x W stack of zeros to write to, closed by `finish`. Errors as Stack.create."""
+    def create_stack(
+        self, name: str, shape: tuple[int, int, int, int], dtype: Any = np.float32, scratch: bool = False
+    ) -> Stack:
+        """A new T x C x H x W stack of zeros to write to, closed by `finish`. scratch: what only this stage reads, and
+        `finish` removes. Errors as Stack.create."""
         stack = Stack.create(self._building() / f"{name}.npy", shape, dtype)
         self._stacks.append(stack)
+        if scratch:
+            self._scratch.append(stack.path)
         return stack
 
     def copy_stack(self, name: str, other: "Entry") -> Stack:
@@ -128,6 +134,9 @@ class Entry:
         for stack in self._stacks:
             stack.close()
         self._stacks.clear()
+        for path in self._scratch:
+            path.unlink()
+        self._scratch.clear()
         write_atomically(folder / DONE, json.dumps(meta or {}, indent=1).encode())
         try:
             folder.rename(self._final)
@@ -142,6 +151,7 @@ class Entry:
         for stack in self._stacks:
             stack.close()
         self._stacks.clear()
+        self._scratch.clear()
         shutil.rmtree(self._building())
         self.partial.mkdir()
 

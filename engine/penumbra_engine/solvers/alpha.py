@@ -85,7 +85,7 @@ def solve_alphas(
     with store.entry("alphas", code=code_version(), **inputs) as entry:
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
-            each, alpha = entry.create_stack("each", shape), entry.create_stack("alpha", shape)
+            each, alpha = entry.create_stack("each", shape, scratch=True), entry.create_stack("alpha", shape)
             solve = _Frames(shot, plates, trimaps, motion, background, expected if leans else None, solver).solve
             palettes = Palettes() if leans else None
             residual = yield from within((0.0, 0.4), solve(each, learned=palettes))

@@ -104,7 +104,8 @@ def _carried_masks(shot: Shot, keyframes: Keyframes, motion: Motion, store: Stor
     with store.entry("carried_masks", code=code_version(), keyframes=keyframes.key, motion=motion.key) as entry:
         if not entry.complete:
             names, count = keyframes.names, len(shot.frames)
-            carried = entry.create_stack("carried", (count, 2 * len(names), shot.height, shot.width))
+            shape = (count, 2 * len(names), shot.height, shot.width)
+            carried = entry.create_stack("carried", shape, scratch=True)
             stack = entry.create_stack("masks", (count, len(names), shot.height, shot.width), np.uint8)
             for k, name in enumerate(names):
                 found = {index: keyframes.matte(name, index) > 0 for index in keyframes.frames(name)}

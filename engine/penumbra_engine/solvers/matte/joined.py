@@ -51,7 +51,7 @@ def join(
     with store.entry("joined", code=code_version(), mattes=mattes.key, background=background.key) as entry:
         if not entry.complete:
             shape = mattes.mattes.shape
-            edges, joined = entry.create_stack("edges", shape), entry.create_stack("joined", shape)
+            edges, joined = entry.create_stack("edges", shape, scratch=True), entry.create_stack("joined", shape)
             steps = 20 * shape[0]
             for index in range(shape[0]):
                 edges[index] = np.stack([edge(matte) for matte in mattes.mattes[index]])

@@ -122,9 +122,9 @@ def _trained(
 ) -> Generator[Progress, None, _Trained]:
     """Train a network on the keyframes."""
     keyframes = yield from clock.run("keyframes", read_keyframes(shot, _wrong, store))
-    if job.model == "small":
-        _require(join_memory(shot, keyframes), "to matte the edges of", ["a smaller plate"], shot)
     background = yield from clock.run("background", find_background(shot, plates, keyframes, store))
+    if job.model == "small" and not background.why_not:  # else nothing is joined
+        _require(join_memory(shot, keyframes), "to matte the edges of", ["a smaller plate"], shot)
     scene = Scene(shot, plates, keyframes, background)
     plan = plan_training(scene, student, job.steps, job.seed, job.cold, store)
     show = Preview(Path(job.out) / "preview.png", scene, clock)

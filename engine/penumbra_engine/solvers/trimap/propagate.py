@@ -63,8 +63,8 @@ def propagate(
             size = (shot.height, shot.width)
             trimaps = entry.create_stack("trimaps", (count, names, *size))
             confidence = entry.create_stack("confidence", (count, names, *size))
-            carried = entry.create_stack("carried", (count, 3 * names, *size))
-            tracked = entry.create_stack("tracked", (count, names + 1, *size))
+            carried = entry.create_stack("carried", (count, 3 * names, *size), scratch=True)
+            tracked = entry.create_stack("tracked", (count, names + 1, *size), scratch=True)
             if motion:
                 yield from _carry_all(keyframes, motion, carried)
             if likeness:
