@@ -10,7 +10,7 @@ import pytest
 
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.solvers.matte import joined
-from penumbra_engine.solvers.matte.joined import _Pair, edge, join
+from penumbra_engine.solvers.matte.joined import _Pair, edge_trimap, join
 from penumbra_engine.solvers.matte.predict import Mattes
 from stages import finished
 
@@ -49,9 +49,9 @@ def test_where_no_frame_is_free_or_none_has_an_edge_nothing_counts_but_what_was_
 def test_the_edge_of_a_matte_is_what_is_soft_and_a_pixel_beside_it() -> None:
     matte = np.zeros((9, 20), np.float32)
     matte[:, :8], matte[:, 8:10] = 1, 0.5
-    assert (edge(matte) == np.array([1] * 7 + [0.5] * 4 + [0] * 9)).all()
-    assert (edge(np.ones((9, 9), np.float32)) == 1).all(), "an object that fills the frame has none"
-    assert (edge(np.full((9, 9), 0.5, np.float32)) == 1).all(), "nor is there background that it could end at"
+    assert (edge_trimap(matte) == np.array([1] * 7 + [0.5] * 4 + [0] * 9)).all()
+    assert (edge_trimap(np.ones((9, 9), np.float32)) == 1).all(), "an object that fills the frame has none"
+    assert (edge_trimap(np.full((9, 9), 0.5, np.float32)) == 1).all(), "nor is there background that it could end at"
 
 
 def test_on_the_edges_of_free_frames_the_mean_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

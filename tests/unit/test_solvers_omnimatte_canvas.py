@@ -13,6 +13,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from stages import finished
@@ -46,11 +47,13 @@ def canvas_of(
     still = np.tile(np.eye(3), (COUNT, 1, 1))
     shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
     steps = build_canvas(
-        cast(Shot, shot),
-        cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
-        Masks("masks", masks),
-        Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
-        Flow("flow", flow),
+        Footage(
+            cast(Shot, shot),
+            cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
+            Masks("masks", masks),
+            Registration("cameras", camera, COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
+            Flow("flow", flow),
+        ),
         Store(folder),
         rough=rough,
     )

@@ -12,7 +12,7 @@ from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.boundary import Boundary
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.colours import Colours, learn_colours
+from penumbra_engine.solvers.omnimatte.colours import ObjectColours, learn_colours
 from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
 from penumbra_engine.solvers.plates import Plates
 from stages import finished
@@ -54,7 +54,7 @@ class Walk:
 
     def learn(
         self, bound: str = "bound", kept: tuple[int, ...] = (), whole: str = "canvas", names: tuple[str, ...] = ("man",)
-    ) -> Colours:
+    ) -> ObjectColours:
         plates = SimpleNamespace(key="plates", plate=np.zeros((COUNT, 3, HEIGHT, WIDTH)))
         steps = learn_colours(
             names,

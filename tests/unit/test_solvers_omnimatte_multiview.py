@@ -17,6 +17,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.multiview import MultiView, frames_around
 from penumbra_engine.solvers.omnimatte.register import Registration
@@ -63,11 +64,13 @@ def solved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     still = np.tile(np.eye(3), (COUNT, 1, 1))
     shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
     steps = build_canvas(
-        cast(Shot, shot),
-        cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
-        Masks("masks", masks),
-        Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
-        Flow("flow", flow),
+        Footage(
+            cast(Shot, shot),
+            cast(Plates, SimpleNamespace(plate=cast(Stack, plate))),
+            Masks("masks", masks),
+            Registration("cameras", "homography", COUNT // 2, still, np.zeros(COUNT), np.zeros(COUNT, int), PINHOLE),
+            Flow("flow", flow),
+        ),
         Store(folder),
         Geometry("geometry", "", view, depth, np.full(COUNT, 0.01), measured),
         rough=request.param,
@@ -130,7 +133,8 @@ def test_behind_other_masks_poses_and_what_was_measured_stay(tmp_path: Path) -> 
     earlier = Geometry("geometry", "why", view, measured, np.full(COUNT, 0.01), measured)
     shot = cast(Shot, SimpleNamespace(width=WIDTH))
     none = cast(Any, SimpleNamespace(key="none"))
-    found = finished(solve_geometry(shot, none, Masks("masks", masks), none, none, store, earlier))
+    footage = Footage(shot, none, Masks("masks", masks), none, none)
+    found = finished(solve_geometry(footage, store, earlier))
     assert found.depth is not None and found.cameras is not None and found.measured is not None
     assert torch.equal(found.cameras.pose, pose) and found.cameras.centre == view.centre
     assert (found.measured[7] == measured[7]).all() and found.why == "why"

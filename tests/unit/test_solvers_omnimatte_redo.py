@@ -16,6 +16,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.plates import Plates
 from stages import finished
@@ -66,11 +67,13 @@ class Pan:
                 masks[index] = 255 * changed.get(index, whole)[None].astype(np.uint8)
             shot = SimpleNamespace(frames=tuple(range(COUNT)), height=HEIGHT, width=WIDTH, levels=lambda: np.zeros(0))
             steps = build_canvas(
-                cast(Shot, shot),
-                cast(Plates, SimpleNamespace(plate=self.plate)),
-                Masks(key, masks),
-                self.registration,
-                Flow("flow", self.flow),
+                Footage(
+                    cast(Shot, shot),
+                    cast(Plates, SimpleNamespace(plate=self.plate)),
+                    Masks(key, masks),
+                    self.registration,
+                    Flow("flow", self.flow),
+                ),
                 self.store,
                 cold=cold,
             )

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from penumbra_engine.solvers.trimap.colours import Colours
+from penumbra_engine.solvers.trimap.colours import KeyedColours
 
 HEIGHT, WIDTH = 20, 40
 RED, BLUE, GREEN = np.array([0.8, 0.1, 0.1]), np.array([0.1, 0.1, 0.8]), np.array([0.1, 0.6, 0.1])
 
 
-def colours(names: tuple[str, ...], sure: float = 1) -> Colours:
+def colours(names: tuple[str, ...], sure: float = 1) -> KeyedColours:
     """A red box to the left and a blue one to the right on the first frame, on the second they have changed places.
     sure: what a keyframe is within the blue one."""
     first = np.empty((3, HEIGHT, WIDTH), np.float32)
@@ -28,7 +28,7 @@ def colours(names: tuple[str, ...], sure: float = 1) -> Colours:
     keyframes: Any = SimpleNamespace(names=names, of=tuple((name, 0) for name in names), matte=matte)
     plates: Any = SimpleNamespace(encoded=lambda shot, index: (first, second)[index])
     shot: Any = SimpleNamespace(height=HEIGHT, width=WIDTH)
-    return Colours(shot, plates, keyframes)
+    return KeyedColours(shot, plates, keyframes)
 
 
 def test_a_colour_is_of_the_object_that_has_it_wherever_it_is_and_nobody_s_is_of_either() -> None:

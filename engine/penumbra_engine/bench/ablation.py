@@ -25,6 +25,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound, bound_effects
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.fit import fit_ownership
 from penumbra_engine.solvers.omnimatte.flow import Flow, estimate_flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import solve_geometry
 from penumbra_engine.solvers.omnimatte.refine import refine
 from penumbra_engine.solvers.omnimatte.register import Registration, register
@@ -110,8 +111,9 @@ def _solve(true: TrueShot, variant: str, store: Store) -> Generator[Progress, No
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
     if variant == "no flow":
         flow = _no_flow(flow, store)
-    geometry = yield from clock.run("geometry", solve_geometry(shot, plates, masks, registration, flow, store))
-    canvas = yield from clock.run("canvas", build_canvas(shot, plates, masks, registration, flow, store, geometry))
+    footage = Footage(shot, plates, masks, registration, flow)
+    geometry = yield from clock.run("geometry", solve_geometry(footage, store))
+    canvas = yield from clock.run("canvas", build_canvas(footage, store, geometry))
     if "background" in variant:
         canvas = _true_canvas(true, canvas, store)
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))

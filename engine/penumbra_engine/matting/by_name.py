@@ -8,7 +8,7 @@ from penumbra_engine.matting.closed_form import closed_form
 from penumbra_engine.matting.closed_form_foreground import closed_form_foreground
 from penumbra_engine.matting.closed_form_over_background import closed_form_over_background
 from penumbra_engine.matting.knn import knn
-from penumbra_engine.matting.multilevel import Colours, multilevel
+from penumbra_engine.matting.multilevel import Unmixed, multilevel
 from penumbra_engine.matting.random_walk import random_walk
 from penumbra_engine.matting.solution import Solution
 
@@ -22,7 +22,7 @@ ALPHA: dict[str, Callable[..., Solution]] = {
 #: The same with background= and variance=, T x 3 x H x W and T x 1 x H x W: where the background is known.
 OVER_BACKGROUND: dict[str, Callable[..., Solution]] = {"closed-form": closed_form_over_background}
 #: estimate(picture, alpha)
-FOREGROUND: dict[str, Callable[..., Colours]] = {"multi-level": multilevel, "closed-form": closed_form_foreground}
+FOREGROUND: dict[str, Callable[..., Unmixed]] = {"multi-level": multilevel, "closed-form": closed_form_foreground}
 
 
 def alpha_solver(name: str) -> Callable[..., Solution]:
@@ -32,7 +32,7 @@ def alpha_solver(name: str) -> Callable[..., Solution]:
     return ALPHA[name]
 
 
-def foreground_estimator(name: str) -> Callable[..., Colours]:
+def foreground_estimator(name: str) -> Callable[..., Unmixed]:
     """The foreground estimator of a name. Raises UsageError that lists the names when there is none."""
     if name not in FOREGROUND:
         raise UsageError(f"there is no foreground estimator {name!r}; choose one of {', '.join(FOREGROUND)}")

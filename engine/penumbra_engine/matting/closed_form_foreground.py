@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from penumbra_engine.matting.multilevel import Colours, multilevel
+from penumbra_engine.matting.multilevel import Unmixed, multilevel
 
 
 def closed_form_foreground(
@@ -14,7 +14,7 @@ def closed_form_foreground(
     gradient_weight: float = 1.0,
     tolerance: float = 1e-5,
     limit: int = 300,
-) -> Colours:
+) -> Unmixed:
     """The colours that compose to the picture and change least where alpha changes most: least squares, solved whole.
 
     picture: T x 3 x H x W, any range. alpha: T x 1 x H x W. regularisation, gradient_weight: as for multilevel, whose
@@ -31,7 +31,7 @@ def closed_form_foreground(
         low, high = (edge[:, None, None] for edge in (picture[t].amin((1, 2)), picture[t].amax((1, 2))))
         fronts.append(both[0].clamp(low, high))
         backs.append(both[1].clamp(low, high))
-    return Colours(torch.stack(fronts), torch.stack(backs))
+    return Unmixed(torch.stack(fronts), torch.stack(backs))
 
 
 class _Normal:

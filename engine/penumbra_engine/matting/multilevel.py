@@ -14,7 +14,7 @@ _FARTHER = 1.6  # than the neighbours ask
 _OPAQUE = 0.999  # alpha from which only the foreground shows
 
 
-class Colours(NamedTuple):
+class Unmixed(NamedTuple):
     """foreground, background: T x 3 x H x W, not premultiplied; what a pixel does not show is continued from around."""
 
     foreground: Tensor
@@ -23,7 +23,7 @@ class Colours(NamedTuple):
 
 def multilevel(
     picture: Tensor, alpha: Tensor, *, regularisation: float = 1e-5, gradient_weight: float = 1.0
-) -> Colours:
+) -> Unmixed:
     """Foreground and background colours that compose to the picture and are smooth where alpha is (eq. 4).
 
     picture: T x 3 x H x W, any range. alpha: T x 1 x H x W. regularisation: how smooth colours are where alpha is flat.
@@ -41,7 +41,7 @@ def multilevel(
     both = picture.new_empty(len(picture), 6, *picture.shape[-2:])
     for t in range(len(picture)):
         _fill(both[t], picture[t], alpha[t, 0], regularisation, gradient_weight)
-    return Colours(both[:, :3], both[:, 3:])
+    return Unmixed(both[:, :3], both[:, 3:])
 
 
 def _fill(both: Tensor, picture: Tensor, alpha: Tensor, regularisation: float, gradient_weight: float) -> None:

@@ -16,6 +16,7 @@ from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.motion import Motion, measure_motion
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
@@ -86,12 +87,12 @@ def background_behind(
     try:
         registration = yield from within((0.0, 0.2), register(shot, plates, store))
         flow = yield from within((0.2, 0.25), estimate_flow(plates, registration, store))
+        footage = Footage(shot, plates, masks, registration, flow)
         known = earlier._geometry if earlier else None
-        solving = solve_geometry(shot, plates, masks, registration, flow, store, known)
-        geometry = yield from within((0.25, 0.5), solving)
+        geometry = yield from within((0.25, 0.5), solve_geometry(footage, store, known))
         # By depth, what half as many frames show does for a matte: the far ones are the less exact.
         rough = rough or geometry.cameras is not None
-        build = build_canvas(shot, plates, masks, registration, flow, store, geometry, rough=rough)
+        build = build_canvas(footage, store, geometry, rough=rough)
         canvas = yield from within((0.5, 1.0), build)
     except UnsolvableError as error:
         return Background("", _STILL, str(error), None)

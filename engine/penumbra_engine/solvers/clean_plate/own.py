@@ -8,6 +8,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas, build_canvas
 from penumbra_engine.solvers.omnimatte.flow import estimate_flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import solve_geometry
 from penumbra_engine.solvers.omnimatte.register import register
 from penumbra_engine.solvers.plates import Plates
@@ -26,8 +27,9 @@ def own_canvas(shot: Shot, plates: Plates, masks: Masks, store: Store) -> Steps[
         )
     registration = yield from register(shot, plates, store)
     flow = yield from estimate_flow(plates, registration, store)
-    geometry = yield from solve_geometry(shot, plates, masks, registration, flow, store)
-    return (yield from build_canvas(shot, plates, masks, registration, flow, store, geometry))
+    footage = Footage(shot, plates, masks, registration, flow)
+    geometry = yield from solve_geometry(footage, store)
+    return (yield from build_canvas(footage, store, geometry))
 
 
 def still_canvas(shot: Shot, plates: Plates, masks: Masks | None, store: Store) -> Steps[Canvas | None]:
@@ -42,7 +44,8 @@ def still_canvas(shot: Shot, plates: Plates, masks: Masks | None, store: Store) 
     if registration.model != "static":
         return None
     flow = yield from estimate_flow(plates, registration, store)
-    return (yield from build_canvas(shot, plates, masks or _nothing(shot, store), registration, flow, store))
+    footage = Footage(shot, plates, masks or _nothing(shot, store), registration, flow)
+    return (yield from build_canvas(footage, store))
 
 
 def _nothing(shot: Shot, store: Store) -> Masks:

@@ -23,11 +23,11 @@ _SOLVER = "closed-form"
 
 def join_memory(shot: Shot, keyframes: Keyframes) -> float:
     """Bytes that it takes; the edges of other frames are about as long as those keyed."""
-    longest = max(int((edge(keyframes.matte(name, index)) == 0.5).sum()) for name, index in keyframes.of)
+    longest = max(int((edge_trimap(keyframes.matte(name, index)) == 0.5).sum()) for name, index in keyframes.of)
     return alpha_memory(shot, longest)
 
 
-def edge(matte: np.ndarray) -> np.ndarray:
+def edge_trimap(matte: np.ndarray) -> np.ndarray:
     """0 outside the edge of a matte, 0.5 on it, 1 inside; H x W float32. Where nothing is outside there is no edge."""
     inside, touched = erode(matte > _SOLID, _BAND), dilate(matte > _CLEAR, _BAND)
     if touched.all():
@@ -54,7 +54,7 @@ def join(
             edges, joined = entry.create_stack("edges", shape, scratch=True), entry.create_stack("joined", shape)
             steps = 20 * shape[0]
             for index in range(shape[0]):
-                edges[index] = np.stack([edge(matte) for matte in mattes.mattes[index]])
+                edges[index] = np.stack([edge_trimap(matte) for matte in mattes.mattes[index]])
                 yield index, steps
             motion = yield from within((0.05, 0.1), measure_motion(plates, store))
             known, expected = Known(mattes.key, edges), Expected(mattes.key, lambda index: mattes.mattes[index])

@@ -12,16 +12,12 @@ from penumbra_engine.cache import Entry, Stack, Store
 from penumbra_engine.imaging.disturbance import MOST_UNEVEN
 from penumbra_engine.imaging.falloff import spread
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.media import Shot
 from penumbra_engine.solvers.lineage import Lineage
-from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flat import Flat
-from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.multiview import MultiView
 from penumbra_engine.solvers.omnimatte.redo import Redo
-from penumbra_engine.solvers.omnimatte.register import Registration
-from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 
@@ -113,11 +109,7 @@ class Canvas:
 
 
 def build_canvas(
-    shot: Shot,
-    plates: Plates,
-    masks: Masks,
-    registration: Registration,
-    flow: Flow,
+    footage: Footage,
     store: Store,
     geometry: Geometry | None = None,
     cold: bool = True,
@@ -130,27 +122,27 @@ def build_canvas(
     rough: to find objects by that are not known yet; where the camera turns each frame's own is less sharp then, in
     half the time, and by depth it is of half as many frames. Only a cold one is.
     """
-    parts: dict[str, Any] = {"code": code_version(), "flow": flow.key, "masks": masks.key}
-    rough = rough and registration.model != "static"
+    parts: dict[str, Any] = {"code": code_version(), "flow": footage.flow.key, "masks": footage.masks.key}
+    rough = rough and footage.registration.model != "static"
     if rough:
         parts["rough"] = True
     if geometry is not None and geometry.cameras is not None:
         with store.entry("canvas", **parts, geometry=geometry.key) as entry:
             if not entry.complete:
-                yield from MultiView(shot, plates, masks, geometry, entry, rough).run()
+                yield from MultiView(footage, geometry, entry, rough).run()
             return _read(entry)
-    of_masks, lineage = store.entry("canvas", **parts), Lineage(store, "canvas", flow.key)
+    of_masks, lineage = store.entry("canvas", **parts), Lineage(store, "canvas", footage.flow.key)
     parent = "" if cold else lineage.parent_of(of_masks.key)
     entry = store.entry("canvas", **parts, parent=parent) if parent else of_masks
     build = None
     if parent and not entry.complete:
         earlier = store.finished("canvas", parent)
-        build = Redo(shot, plates, masks, registration, flow, entry, earlier) if earlier else None
+        build = Redo(footage, entry, earlier) if earlier else None
         if build is None or not build.worthwhile:
             build, entry = None, of_masks
     with entry:
         if not entry.complete:
-            yield from (build or Flat(shot, plates, masks, registration, flow, entry, rough)).run()
+            yield from (build or Flat(footage, entry, rough)).run()
         canvas = _read(entry)
         if not cold:
             lineage.record(of_masks.key, canvas.parent, canvas.key)

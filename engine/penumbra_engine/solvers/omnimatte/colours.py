@@ -22,7 +22,7 @@ from penumbra_engine.solvers.steps import Steps
 _EVERY = 2  # frames: their colours are those of the others
 
 
-class Colours:
+class ObjectColours:
     """The colours of the objects of a shot. A shoe that the inside of a rough mask shows nothing of would be taken for
     its own shadow, or for the pavement; on some frames it is told apart. key: of all they were learned from."""
 
@@ -46,7 +46,7 @@ def learn_colours(
     boundary: Callable[[int], Boundary],
     band: float,
     store: Store,
-) -> Steps[Colours]:
+) -> Steps[ObjectColours]:
     """Learn them from some frames, each by itself. After a few masks were changed they stay what they were: what all
     frames are made from must not hang on each mask. names: of the objects, front to back; those of other objects, or of
     the same in another order, are learned anew. boundary: of a frame."""
@@ -61,7 +61,7 @@ def learn_colours(
             entry.save("palettes", **(yield from _learned(plates, masks, boundary, band)).arrays())
             entry.finish({"names": list(names)})
         lineage.record(inputs.key, parent if earlier else "", entry.key)
-        return Colours(entry.key, masks, Palettes.of_arrays(**entry.load("palettes")))
+        return ObjectColours(entry.key, masks, Palettes.of_arrays(**entry.load("palettes")))
 
 
 def _learned(plates: Plates, masks: Masks, boundary: Callable[[int], Boundary], band: float) -> Steps[Palettes]:

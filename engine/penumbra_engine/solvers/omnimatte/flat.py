@@ -16,12 +16,10 @@ from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_no
 from penumbra_engine.imaging.sway import strayed
 from penumbra_engine.imaging.thrown_shadow import ThrownShadow
 from penumbra_engine.imaging.warp import sample
-from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window, grown, pixels
 from penumbra_engine.solvers.abreast import abreast
-from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.exposed import Exposed
-from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.light import (
     gain_over,
     measure_exposures,
@@ -31,12 +29,10 @@ from penumbra_engine.solvers.omnimatte.light import (
 )
 from penumbra_engine.solvers.omnimatte.mosaic import Mosaic
 from penumbra_engine.solvers.omnimatte.nearby import Nearby
-from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.samples import Samples
 from penumbra_engine.solvers.omnimatte.state import CLEAN, MASKED, NEARBY, margin, mark, misfit_of
 from penumbra_engine.solvers.omnimatte.tolerance import tolerance_by_flow, tolerance_by_sway
 from penumbra_engine.solvers.omnimatte.trust import measure_trust
-from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _LEAST_ROWS = 8  # of the canvas that are looked at together
@@ -63,19 +59,17 @@ class Flat:
 
     def __init__(
         self,
-        shot: Shot,
-        plates: Plates,
-        masks: Masks,
-        registration: Registration,
-        flow: Flow,
+        footage: Footage,
         entry: Entry,
         rough: bool = False,
     ) -> None:
         """rough: each frame's background is the canvas as it sees it, not put together from frames near it. Raises
         UnsolvableError when the canvas would be too large."""
-        self.shot, self.masks, self.flow, self.entry, self.rough = shot, masks, flow.flow, entry, rough
+        shot, self.masks, self.flow = footage.shot, footage.masks, footage.flow.flow
+        self.shot, self.entry, self.rough = shot, entry, rough
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
-        self.exposed, self.mosaic = Exposed(plates.plate), Mosaic(registration, shot.height, shot.width)
+        self.exposed = Exposed(footage.plates.plate)
+        self.mosaic = Mosaic(footage.registration, shot.height, shot.width)
         self.static, self.frame, self.whole = self.mosaic.static, self.mosaic.frame, self.mosaic.whole
         self.area = self.whole
         self.wanted = torch.ones(self.whole.height, self.whole.width, dtype=torch.bool)

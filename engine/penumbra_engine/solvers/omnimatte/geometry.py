@@ -19,10 +19,7 @@ from penumbra_engine.imaging.carried_depth import agreement, carry
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.pinhole import Cameras
 from penumbra_engine.imaging.plane_sweep import Match, best_depth, breaks, sharpen, smooth, sweep, tighten
-from penumbra_engine.media import Shot
-from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.omnimatte.flow import Flow
-from penumbra_engine.solvers.omnimatte.register import Registration
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.state import margin
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -78,11 +75,7 @@ class Geometry:
 
 
 def solve_geometry(
-    shot: Shot,
-    plates: Plates,
-    masks: Masks,
-    registration: Registration,
-    flow: Flow,
+    footage: Footage,
     store: Store,
     earlier: Geometry | None = None,
 ) -> Steps[Geometry]:
@@ -93,12 +86,12 @@ def solve_geometry(
     """
     known = earlier if earlier is not None and earlier.cameras is not None else None
     parts = {"earlier": known.key} if known else {}
-    with store.entry("geometry", code=code_version(), flow=flow.key, masks=masks.key, **parts) as entry:
+    with store.entry("geometry", code=code_version(), flow=footage.flow.key, masks=footage.masks.key, **parts) as entry:
         if not entry.complete:
             if known:
-                yield from _carry_anew(shot, masks, known, entry)
+                yield from _carry_anew(footage, known, entry)
             else:
-                yield from _solve(shot, plates, masks, registration, flow, entry)
+                yield from _solve(footage, entry)
         meta = entry.meta
         if not meta["solved"]:
             return Geometry(entry.key, meta["why"], None, None, np.zeros(0))
@@ -107,15 +100,15 @@ def solve_geometry(
         return Geometry(entry.key, meta["why"], cameras, entry.stack("depth"), arrays["step"], entry.stack("measured"))
 
 
-def _solve(
-    shot: Shot, plates: Plates, masks: Masks, registration: Registration, flow: Flow, entry: Entry
-) -> Steps[None]:
+def _solve(footage: Footage, entry: Entry) -> Steps[None]:
+    shot = footage.shot
+
     def unsolved(why: str) -> None:
         entry.finish({"solved": False, "why": why})
 
-    if registration.model == "static":
+    if footage.registration.model == "static":
         return unsolved("no frame moves against the middle one")
-    left = _left_over(shot, masks, flow)
+    left = _left_over(footage)
     homography = f"one homography a frame leaves {left:.2f} px at the 90th percentile outside the masks"
     if left < _PARALLAX:
         return unsolved(homography)
@@ -123,11 +116,11 @@ def _solve(
         return unsolved(f"{homography}; structure from motion needs {_LEAST_FRAMES} frames")
     if shot.pixel_aspect != 1:
         return unsolved(f"{homography}; structure from motion needs square pixels")
-    hidden = np.stack([masks.union(t, margin(shot.width)) for t in range(len(shot.frames))])
-    solved = yield from _poses(plates, hidden)
+    hidden = np.stack([footage.masks.union(t, margin(shot.width)) for t in range(len(shot.frames))])
+    solved = yield from _poses(footage.plates, hidden)
     if isinstance(solved, str):
         return unsolved(f"{homography}; {solved}")
-    yield from _depth(plates, hidden, solved, entry)
+    yield from _depth(footage.plates, hidden, solved, entry)
     entry.finish(
         {
             "solved": True,
@@ -137,12 +130,12 @@ def _solve(
     )
 
 
-def _carry_anew(shot: Shot, masks: Masks, earlier: Geometry, entry: Entry) -> Steps[None]:
+def _carry_anew(footage: Footage, earlier: Geometry, entry: Entry) -> Steps[None]:
     """Fill the entry with an earlier geometry, its depth carried in behind other masks."""
     assert earlier.cameras is not None and earlier.measured is not None
     count, _, height, width = earlier.measured.shape
     measured = entry.create_stack("measured", earlier.measured.shape)
-    hidden = np.stack([masks.union(t, margin(shot.width)) for t in range(count)])
+    hidden = np.stack([footage.masks.union(t, margin(footage.shot.width)) for t in range(count)])
     depth = entry.create_stack("depth", (count, 1, height, width))
     for index, inverse_depth in enumerate(earlier.carried(hidden)):
         measured[index], depth[index] = earlier.measured[index], inverse_depth[None].numpy()
@@ -151,9 +144,10 @@ def _carry_anew(shot: Shot, masks: Masks, earlier: Geometry, entry: Entry) -> St
     entry.finish({"solved": True, "why": earlier.why})
 
 
-def _left_over(shot: Shot, masks: Masks, flow: Flow) -> float:
+def _left_over(footage: Footage) -> float:
     """The median over frames of the 90th percentile of what moves outside the masks once the homography is out, px."""
-    moved = [flow.outside(t, masks.union(t, margin(shot.width))) for t in range(len(shot.frames))]
+    near, frames = margin(footage.shot.width), range(len(footage.shot.frames))
+    moved = [footage.flow.outside(t, footage.masks.union(t, near)) for t in frames]
     return float(np.median([np.quantile(m, 0.9) for m in moved if len(m)] or [0.0]))
 
 

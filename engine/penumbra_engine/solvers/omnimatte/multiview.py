@@ -16,14 +16,12 @@ from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import estimate_noise, quantisation_noise
 from penumbra_engine.imaging.warp import sample
-from penumbra_engine.media import Shot
 from penumbra_engine.solvers.abreast import abreast
-from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.exposed import Exposed
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import Geometry
 from penumbra_engine.solvers.omnimatte.light import measure_exposures, measure_lens, measure_unevenness, neighbours
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, MASKED, NEARBY, margin, mark, misfit_of
-from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _OFFSETS = (1, 2, 3, 4, 6, 8, 11, 14, 18, 23, 28)  # frames before and after: near ones fit best, far ones see behind
@@ -39,13 +37,12 @@ _BAND_BYTES, _ALL_BYTES = 256 << 20, 1 << 30  # what the samples of one band of 
 class MultiView:
     """One build of the backgrounds; it fills an entry as Canvas reads it. rough: from half as many frames."""
 
-    def __init__(
-        self, shot: Shot, plates: Plates, masks: Masks, geometry: Geometry, entry: Entry, rough: bool = False
-    ) -> None:
+    def __init__(self, footage: Footage, geometry: Geometry, entry: Entry, rough: bool = False) -> None:
         assert geometry.cameras is not None
         self.offsets = _FEW if rough else _OFFSETS
         self.geometry, self.cameras = geometry, geometry.cameras
-        self.shot, self.masks, self.entry, self.exposed = shot, masks, entry, Exposed(plates.plate)
+        shot, self.masks, self.exposed = footage.shot, footage.masks, Exposed(footage.plates.plate)
+        self.shot, self.entry = shot, entry
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
         self.rays = self.cameras.rays(self.height, self.width)
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)

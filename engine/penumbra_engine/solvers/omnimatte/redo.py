@@ -10,15 +10,11 @@ from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
-from penumbra_engine.media import Shot
 from penumbra_engine.media.windows import Window, grown, pixels
-from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.flat import Flat
-from penumbra_engine.solvers.omnimatte.flow import Flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.nearby import Nearby
-from penumbra_engine.solvers.omnimatte.register import Registration
 from penumbra_engine.solvers.omnimatte.state import CLEAN, DISTURBED, LIKELY, MASKED, disturbed, mark, misfit_of
-from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps
 
 _MOST = 0.25  # of the frames: with more masks changed than that, what was measured of the whole shot is measured again
@@ -34,17 +30,8 @@ class Redo(Flat):
     and so does all that is made of it. wanted: the texels near a changed pixel; the rest of the canvas stays.
     """
 
-    def __init__(
-        self,
-        shot: Shot,
-        plates: Plates,
-        masks: Masks,
-        registration: Registration,
-        flow: Flow,
-        entry: Entry,
-        earlier: Entry,
-    ) -> None:
-        super().__init__(shot, plates, masks, registration, flow, entry)
+    def __init__(self, footage: Footage, entry: Entry, earlier: Entry) -> None:
+        super().__init__(footage, entry)
         self.earlier = earlier
         self.meta, known, texture = earlier.meta, earlier.load("frames"), earlier.load("canvas")
         self.noise, self.unevens = Noise(**self.meta["noise"]), self.meta["unevens"]

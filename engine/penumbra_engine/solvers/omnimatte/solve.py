@@ -17,6 +17,7 @@ from penumbra_engine.solvers.omnimatte.camera_files import write_camera
 from penumbra_engine.solvers.omnimatte.canvas import build_canvas
 from penumbra_engine.solvers.omnimatte.fit import fit_ownership
 from penumbra_engine.solvers.omnimatte.flow import Flow, estimate_flow
+from penumbra_engine.solvers.omnimatte.footage import Footage
 from penumbra_engine.solvers.omnimatte.geometry import Geometry, solve_geometry
 from penumbra_engine.solvers.omnimatte.overview import overview
 from penumbra_engine.solvers.omnimatte.refine import refine
@@ -75,10 +76,9 @@ def solve(job: OmnimatteJob, store: Store) -> Generator[Progress, None, Result]:
     masks = yield from clock.run("masks", read_masks(shot, plates, store))
     registration = yield from clock.run("register", register(shot, plates, store))
     flow = yield from clock.run("flow", estimate_flow(plates, registration, store))
-    geometry = yield from clock.run("geometry", solve_geometry(shot, plates, masks, registration, flow, store))
-    canvas = yield from clock.run(
-        "canvas", build_canvas(shot, plates, masks, registration, flow, store, geometry, job.cold)
-    )
+    footage = Footage(shot, plates, masks, registration, flow)
+    geometry = yield from clock.run("geometry", solve_geometry(footage, store))
+    canvas = yield from clock.run("canvas", build_canvas(footage, store, geometry, job.cold))
     bound = yield from clock.run("bound", bound_effects(shot, plates, masks, canvas, job.quality, store))
     owners = yield from clock.run(
         "fit", fit_ownership(shot, plates, masks, registration, bound, job.quality, job.seed, job.cold, store)

@@ -15,7 +15,7 @@ _ANY = 1e-4  # share of an object's pixels that may have the colour of any one b
 _AROUND = 3  # px: square over which colours are heard
 
 
-class Colours:
+class KeyedColours:
     """What colours the objects of the keyframes have where they surely are: a histogram of each, blurred.
 
     Where objects cross, a network that sees at half the size, and motion that is lost where one hides the other, take a

@@ -14,7 +14,7 @@ from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
-from penumbra_engine.solvers.trimap.colours import Colours
+from penumbra_engine.solvers.trimap.colours import KeyedColours
 from penumbra_engine.solvers.trimap.likeness import Likeness
 from penumbra_engine.solvers.trimap.meeting import brought_to_agree
 from penumbra_engine.solvers.trimap.regions import depth, regions
@@ -68,7 +68,7 @@ def propagate(
             if motion:
                 yield from _carry_all(keyframes, motion, carried)
             if likeness:
-                colours = Colours(shot, plates, keyframes)
+                colours = KeyedColours(shot, plates, keyframes)
                 likely = partial(_likely, likeness, keyframes, colours)
                 for done, _ in enumerate(track(likely, motion, tracked)):
                     yield count + done // 2, 3 * count
@@ -102,7 +102,7 @@ def _carry_all(keyframes: Keyframes, motion: Motion, carried: Stack) -> Steps[No
             yield done // (2 * len(keyframes.names)), 3 * count
 
 
-def _likely(likeness: Likeness, keyframes: Keyframes, colours: Colours, index: int) -> np.ndarray:
+def _likely(likeness: Likeness, keyframes: Keyframes, colours: KeyedColours, index: int) -> np.ndarray:
     """How well each object, and last the background, explains each pixel of a frame: names + 1 x H x W. Keyframes deny
     what they don't show."""
     odds = colours.odds(index)
