@@ -19,6 +19,7 @@ from penumbra_engine.media.windows import place
 from penumbra_engine.models.bgm_v2 import BackgroundMattingV2
 from penumbra_engine.models.checkpoints import Checkpoints
 from penumbra_engine.solvers.jobs import run
+from stages import finished
 
 FRAMES = range(998, 1001)
 DISPLAY, DATA = Window(0, 0, 150, 100), Window(-4, -3, 160, 110)
@@ -43,12 +44,7 @@ class Solved:
 
 
 def solve(job: CleanPlateJob, cache: Path) -> Result:
-    steps = run(job, cache)
-    try:
-        while True:
-            next(steps)
-    except StopIteration as end:
-        return end.value
+    return finished(run(job, cache))
 
 
 def changed(job: CleanPlateJob, out: Path, **fields: object) -> CleanPlateJob:

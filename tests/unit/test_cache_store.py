@@ -49,7 +49,6 @@ def test_scratch_lasts_until_an_entry_is_complete(store: Store) -> None:
         first.create_stack("each", (2, 1, 3, 4), scratch=True)
     with store.entry("alphas", seed=0) as entry:
         assert entry.has("each")
-        entry.restart()
         scratch, kept = (
             entry.create_stack("each", (2, 1, 3, 4), scratch=True),
             entry.create_stack("alpha", (2, 1, 3, 4)),
@@ -89,15 +88,6 @@ def test_an_incomplete_entry_is_resumed(store: Store) -> None:
     assert store.entry("fit", seed=0).stack("alpha")[1].all()
 
 
-def test_restart_throws_the_remains_away(store: Store) -> None:
-    with store.entry("fit", seed=0) as entry:
-        entry.save("checkpoint", step=np.array([200]))
-        entry.restart()
-        assert not entry.has("checkpoint")
-        entry.finish()
-    assert store.entry("fit", seed=0).complete
-
-
 def test_arrays_come_back_as_they_went(store: Store) -> None:
     arrays = {
         "half": np.float16([[1.5]]),
@@ -117,7 +107,7 @@ def test_arrays_come_back_as_they_went(store: Store) -> None:
 def test_a_complete_entry_is_not_written_again(store: Store) -> None:
     finished(store, "fit", seed=0)
     entry = store.entry("fit", seed=0)
-    for write in (lambda: entry.save("x", a=np.zeros(1)), lambda: entry.create_stack("y", (1, 1, 1, 1)), entry.restart):
+    for write in (lambda: entry.save("x", a=np.zeros(1)), lambda: entry.create_stack("y", (1, 1, 1, 1))):
         with pytest.raises(ValueError, match="is complete"):
             write()
 

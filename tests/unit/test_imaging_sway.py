@@ -13,7 +13,6 @@ from penumbra_engine.solvers.omnimatte.light import neighbours
 
 HEIGHT, WIDTH, BLOCK, SIGMA = 64, 96, 32, 0.004
 NOISE = Noise(SIGMA**2, 0.0)
-LEAVES = (slice(None), slice(0, 32), slice(0, 32))  # the first block
 
 
 def frames(count: int = 12) -> list[Tensor]:

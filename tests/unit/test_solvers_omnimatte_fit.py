@@ -86,7 +86,7 @@ def short() -> Iterator[None]:
     """A short training, on one thread: so small a network is slower on two, most of all beside other work."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with mock.patch.object(fit, "_STEPS", {"standard": 40}):
+    with mock.patch.object(fit, "_STEPS", {"standard": 24}):
         yield
     torch.set_num_threads(threads)
 
@@ -111,7 +111,7 @@ def test_a_warm_start_is_for_the_same_effects(shot: tuple[Path, Fit], store: Sto
     assert [fit.owners.parent for fit in (first, again, other)] == ["", first.owners.key, ""]
     for begun in (first, other):  # from nothing; after a warm start that led nowhere
         shares = [done / total for done, total in begun.progress]
-        assert len(shares) > 40 and shares == sorted(shares) and shares[-1] == 1
+        assert len(shares) > 24 and shares == sorted(shares) and shares[-1] == 1
 
 
 def test_a_network_is_kept_while_few_frames_change(shot: tuple[Path, Fit], store: Store) -> None:

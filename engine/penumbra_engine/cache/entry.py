@@ -146,15 +146,6 @@ class Entry:
             shutil.rmtree(folder)
         self.release()
 
-    def restart(self) -> None:
-        """Throw away what an earlier run left of an incomplete entry."""
-        for stack in self._stacks:
-            stack.close()
-        self._stacks.clear()
-        self._scratch.clear()
-        shutil.rmtree(self._building())
-        self.partial.mkdir()
-
     def release(self) -> None:
         """Let go of the entry. What was saved stays for the next run, unless another process was building it too."""
         if self._partial is not None and self._lock is None and self._partial.exists():
