@@ -13,7 +13,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.boundary import Boundary
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.colours import ObjectColours, learn_colours
-from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+from penumbra_engine.solvers.omnimatte.edges import edge_at
 from penumbra_engine.solvers.plates import Plates
 from stages import finished
 
@@ -74,7 +74,7 @@ def test_a_shoe_of_the_wall_s_colour_is_whole_when_other_frames_tell_of_it(tmp_p
     colours = walk.learn()
     at, shoe = walk.boundary(COUNT - 1), walk.solid[COUNT - 1].copy()
     shoe[:29] = False
-    without, found = (objects_and_effect(at, BAND, palette=palette)[0] for palette in (None, colours.around(COUNT - 1)))
+    without, found = (edge_at(at, BAND, palette=palette) for palette in (None, colours.around(COUNT - 1)))
     assert (1 - found)[shoe].mean() < 0.5 * (1 - without)[shoe].mean()
     assert found[~walk.solid[COUNT - 1]].mean() < 0.01
 

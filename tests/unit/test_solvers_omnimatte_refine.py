@@ -6,7 +6,8 @@ import torch
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.solvers.omnimatte.boundary import Boundary, membership, shows_background
 from penumbra_engine.solvers.omnimatte.edge import light_under
-from penumbra_engine.solvers.omnimatte.refine import objects_and_effect
+from penumbra_engine.solvers.omnimatte.edges import edge_at
+from penumbra_engine.solvers.omnimatte.refine import with_effect
 
 HEIGHT, WIDTH, BAND = 60, 80, 8.0
 NOISE = Noise(1e-6, 1e-5)
@@ -24,7 +25,8 @@ def test_a_reflection_that_touches_its_object_is_there_once() -> None:
     )
     transmission = torch.where(torch.from_numpy(disc), picture / background, transmission)  # as it is measured
     light, variance = light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
-    solid, found = objects_and_effect(Boundary(picture, light, background * light, variance, effect, disc), BAND)
+    at = Boundary(picture, light, background * light, variance, effect, disc)
+    solid, found = with_effect(edge_at(at, BAND), at, BAND)
     # Colours can't tell the red of a reflection from a little of the red object; either way it is half there.
     covered = 1 - (1 - solid) * (1 - found)
     assert solid[14:26, 29:51].min() > 0.99
@@ -42,7 +44,8 @@ def test_a_shadow_that_touches_its_object_keeps_what_was_measured() -> None:
     inside = torch.from_numpy(disc)
     picture = torch.where(inside, torch.tensor([0.9, 0.1, 0.1])[:, None, None], background * transmission)
     light, variance = light_under(transmission, disc, BAND), NOISE.variance(picture).mean(0)
-    solid, found = objects_and_effect(Boundary(picture, light, background * light, variance, effect, disc), BAND)
+    at = Boundary(picture, light, background * light, variance, effect, disc)
+    solid, found = with_effect(edge_at(at, BAND), at, BAND)
     assert solid[~inside].max() < 0.1 and solid[~inside].mean() < 0.001 and solid[12:28, 27:53].min() > 0.99
     assert (found[31:44, 27:68] - 0.5).abs().max() < 0.02
 

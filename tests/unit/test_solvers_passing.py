@@ -1,6 +1,5 @@
 """What neighbouring frames show of an object as it moves."""
 
-from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,30 +7,10 @@ import numpy as np
 import pytest
 import torch
 
+from moving_disc import HEIGHT, WIDTH, moving_disc
 from penumbra_engine.matting.triangulation import by_triangulation
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.passing import asked, passing
-
-HEIGHT, WIDTH, COUNT, STEP = 40, 160, 4, 2
-
-
-def shot(alpha: float = 0.5) -> tuple[Any, Callable[[int], torch.Tensor], Motion, np.ndarray]:
-    """A disc that moves by STEP px a frame before blots of all colours, its rim half transparent: plates, background,
-    motion, which is known inside the disc alone, and where its rim is on the second frame."""
-    random = np.random.default_rng(0)
-    wall = random.uniform(0, 1, (3, HEIGHT, WIDTH)).astype(np.float32)
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    plate, flow = np.zeros((COUNT, 3, HEIGHT, WIDTH), np.float32), np.zeros((COUNT, 6, HEIGHT, WIDTH), np.float32)
-    for index in range(COUNT):
-        away = np.hypot(y - 20, x - 70 - STEP * index)
-        covered = np.where(away < 10, 1, np.where(away < 14, alpha, 0)).astype(np.float32)
-        plate[index] = 0.3 * covered + (1 - covered) * wall
-        flow[index, 0::3], flow[index, 2::3] = np.where(away < 10, STEP, 0), away < 10
-        flow[index, 3] *= -1
-    flow[-1, :3], flow[0, 3:] = 0, 0
-    away = np.hypot(y - 20, x - 70 - STEP)
-    plates: Any = SimpleNamespace(plate=plate)
-    return plates, lambda index: torch.from_numpy(wall), Motion("m", flow), away  # type: ignore[arg-type]
 
 
 def often(index: int) -> torch.Tensor:
@@ -44,7 +23,7 @@ def trimap(away: np.ndarray) -> np.ndarray:
 
 def test_it_is_seen_how_much_a_moving_rim_lets_through() -> None:
     for alpha in (0.25, 0.75):
-        plates, behind, motion, away = shot(alpha)
+        plates, behind, motion, away = moving_disc(alpha)
         light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
         told = passing(plates, behind, motion, 1, trimap(away), light, noise, often)
         levels = torch.linspace(0, 1, 9)
@@ -55,7 +34,7 @@ def test_it_is_seen_how_much_a_moving_rim_lets_through() -> None:
 
 
 def test_nothing_is_told_where_motion_is_not_known() -> None:
-    plates, behind, motion, away = shot()
+    plates, behind, motion, away = moving_disc()
     light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
     still: Any = Motion("m", 0 * motion.flow)  # type: ignore[operator]
     assert passing(plates, behind, still, 1, trimap(away), light, noise, often).abs().max() == 0
@@ -63,7 +42,7 @@ def test_nothing_is_told_where_motion_is_not_known() -> None:
 
 
 def test_a_guess_at_what_a_neighbouring_frame_hides_hardly_counts() -> None:
-    plates, behind, motion, away = shot()
+    plates, behind, motion, away = moving_disc()
     light, noise = torch.ones(3, HEIGHT, WIDTH), torch.full((HEIGHT, WIDTH), 1e-4)
     rim, told = torch.from_numpy((away > 10.5) & (away < 13.5)), []
     for beside in (1.0, 0.0):

@@ -4,14 +4,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from penumbra_engine.cache import Stack, Store
+from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.flow import dense_flow, fetched, round_trip_confidence
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
 
 _FADES = 0.8  # of the trust in what was carried, from a frame to the next
 _BARELY = 1e-6  # trust that counts where there is no other
+_TRUSTED = 0.5  # where motion is measured
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,22 @@ class Motion:
         dx, dy, trusted = self.flow[target][3:] if source < target else self.flow[target][:3]
         y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
         return fetched(picture[None], x + dx, y + dy)[0], trusted
+
+    def beside(
+        self, index: int, surely: np.ndarray, here: np.ndarray, frames: int
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """The frames beside one, so many to either side, as far as motion can be followed, and where each pixel of an
+        object is there: 2 x h x w, x and y, as `here` says it of the frame itself. surely: h x w bool, where the object
+        surely is. Along its edge motion is measured badly, so it goes on there as it is inside."""
+        for step in (1, -1):
+            at = here
+            for frame in range(index, index + frames * step, step):
+                dx, dy, trusted = fetched(self.flow[frame][:3] if step == 1 else self.flow[frame][3:], *at)
+                followed = surely & (trusted > _TRUSTED)
+                if not followed.any():  # or there is no such frame
+                    break
+                at = at + fill_smoothly(torch.from_numpy(np.stack([dx, dy])), torch.from_numpy(followed)).numpy()
+                yield frame + step, at
 
     def bring(self, keyed: Mapping[int, np.ndarray], into: Stack, first: int) -> Iterator[None]:
         """Fill the planes of a stack from `first` on with what motion brings to each frame from the keyed frames before

@@ -17,7 +17,6 @@ from penumbra_engine.solvers.plates import Plates
 _FRAMES = 2  # to either side
 _FAR = 1 / 60  # of the width: what has moved so far is half as much to be relied on; it turns, bends and blurs
 _NEAR = 4  # px: how well an object moves along is measured on means over squares of twice that and one
-_TRUSTED = 0.5  # of the motion
 #: What a background counts for that was never seen, beside one that was.
 GUESSED = 1e-3
 
@@ -57,7 +56,7 @@ def passing(
     here = np.mgrid[rows, columns][::-1].astype(np.float32)
 
     def others() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        for frame, at in _beside(motion, index, surely, here):
+        for frame, at in motion.beside(index, surely, here, _FRAMES):
             beside = torch.from_numpy(fetched(plates.plate[frame], *at))
             # Where it is sure of itself, an object shows by how much it changes on its way.
             changed = box(((beside - picture).square().mean(0) * there)[None, None], _NEAR)[0, 0]
@@ -71,18 +70,3 @@ def passing(
 
     told[:, rows, columns] = triangulation(picture, behind[:, rows, columns] * light, others())
     return told
-
-
-def _beside(motion: Motion, index: int, surely: np.ndarray, here: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """The frames beside one, as far as motion can be followed, and where each pixel of an object is there: 2 x h x w, x
-    and y, as `here` says it of the frame itself. surely: h x w bool, where the object surely is. Along its edge motion
-    is measured badly, so it goes on there as it is inside."""
-    for step in (1, -1):
-        at = here
-        for frame in range(index, index + _FRAMES * step, step):
-            dx, dy, trusted = fetched(motion.flow[frame][:3] if step == 1 else motion.flow[frame][3:], *at)
-            followed = surely & (trusted > _TRUSTED)
-            if not followed.any():  # or there is no such frame
-                break
-            at = at + fill_smoothly(torch.from_numpy(np.stack([dx, dy])), torch.from_numpy(followed)).numpy()
-            yield frame + step, at

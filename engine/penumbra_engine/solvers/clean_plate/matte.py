@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -22,10 +25,11 @@ from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import light_under, solve_edge
 from penumbra_engine.solvers.omnimatte.refine import effect_behind
 from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steadied import steadied
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _FOUND = 0.03  # as BAND, of a mask that was found: it takes in all hair that can be seen
-_MOTION = 0.2  # of the time
+_MOTION, _EDGES = 0.15, 0.8  # of the time, until then
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -61,19 +65,25 @@ def solve_matte(
 ) -> Steps[Matte]:
     """The subject's alpha, in closed form against the aligned plate with the subject's own shadow on it, or by a
     network that sees plate and clean plate; its effects behind it. In closed form the frames beside one tell of its
-    edge as in Omnimatte Layers; not of a draft, nor where the background was put together by depth."""
+    edge and steady it as in Omnimatte Layers; not of a draft, the former not where the background was put together by
+    depth either."""
     facts, known = network.facts if network else "closed-form", {"bound": bound.key, "masks": masks.key}
     with store.entry("clean_plate_matte", code=code_version(), model=facts, quality=quality, **known) as entry:
         if not entry.complete:
-            motion, done = None, 0.0
-            if not (network or quality == "draft" or canvas.by_depth):
-                motion, done = (yield from within((0.0, _MOTION), measure_motion(plates, store))), _MOTION
+            done = 0.0
+            if network:
 
-            def solved(index: int) -> tuple[Tensor, Tensor]:
-                if network:
+                def solved(index: int) -> tuple[Tensor, Tensor]:
                     return _by_network(shot, plates, masks, canvas, bound, network, index)
-                return _in_closed_form(plates, masks, canvas, bound, motion, bool(shot.names), index)
-
+            else:
+                closed_form = _ClosedForm(plates, masks, canvas, bound, bool(shot.names))
+                if quality == "draft":
+                    solved = closed_form.alone
+                else:
+                    motion = yield from within((0.0, _MOTION), measure_motion(plates, store))
+                    edges = entry.create_stack("edges", (len(shot.frames), 1, shot.height, shot.width))
+                    yield from within((_MOTION, _EDGES), closed_form.edges(edges, motion))
+                    solved, done = partial(closed_form.steadied, edges=edges, motion=motion), _EDGES
             yield from within((done, 1.0), _fill(entry, shot, canvas, solved))
             entry.finish()
         return Matte(entry.key, entry.stack("alpha"), entry.stack("confidence"))
@@ -93,25 +103,59 @@ def _fill(entry: Entry, shot: Shot, canvas: Canvas, solved: Callable[[int], tupl
         yield index, count
 
 
-def _in_closed_form(
-    plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, motion: Motion | None, drawn: bool, index: int
-) -> tuple[Tensor, Tensor]:
-    """Alpha of the subject and of its effects, H x W both."""
-    picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-    transmission, effect = bound.read(index)
-    band = band_of(picture.shape[2], BAND if drawn else _FOUND)
-    mask = masks.union(index)
-    misplaced = canvas.tolerance(index) * slope(background[None])[0]
-    variance = canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
-    thin = thin_parts(picture, canvas, index, mask, band) if drawn else None
-    if thin is not None:
-        mask = mask | thin
-    light = light_under(transmission, mask, band)
-    at = Boundary(picture, light, background * light, variance.mean(0), effect, mask)
-    told = told_beside(index, at, plates, canvas, motion, band) if motion else None
-    solid = solve_edge(at.picture, at.behind, at.variance, mask, band, drawn, thin, told=told)
-    _, effect = effect_behind(solid, effect, mask, band)
-    return solid, effect
+class _ClosedForm(NamedTuple):
+    """All that closed form solves a frame by. drawn: whether there is a mask that an artist gave."""
+
+    plates: Plates
+    masks: Masks
+    canvas: Canvas
+    bound: Bound
+    drawn: bool
+
+    def alone(self, index: int) -> tuple[Tensor, Tensor]:
+        """Alpha of the subject and of its effects, H x W both, by the frame itself."""
+        at, thin = self._boundary(index)
+        return self._with_effect(self._edge(at, thin, None), at)
+
+    def edges(self, into: Stack, motion: Motion) -> Steps[None]:
+        """Fill T x 1 x H x W with the subject's alpha on each frame, by what those beside it show of it too."""
+        for index in range(len(into)):
+            at, thin = self._boundary(index)
+            told = None
+            if not self.canvas.by_depth:
+                told = told_beside(index, at, self.plates, self.canvas, motion, self._band)
+            into[index] = self._edge(at, thin, told).numpy()[None]
+            yield index, len(into)
+
+    def steadied(self, index: int, edges: Stack, motion: Motion) -> tuple[Tensor, Tensor]:
+        """As `alone`, by the edges of the frame and of those beside it."""
+        at, _ = self._boundary(index)
+        background = self.canvas.background
+        solid = steadied(index, lambda t: edges[t][0], self.plates, background, motion, at.light, at.variance)
+        return self._with_effect(solid, at)
+
+    @property
+    def _band(self) -> float:
+        return band_of(self.plates.plate.shape[3], BAND if self.drawn else _FOUND)
+
+    def _boundary(self, index: int) -> tuple[Boundary, np.ndarray | None]:
+        """What a frame is solved from, and the thin parts of the subject that its mask misses."""
+        picture, background = torch.from_numpy(self.plates.plate[index]), self.canvas.background(index)
+        transmission, effect = self.bound.read(index)
+        mask = self.masks.union(index)
+        misplaced = self.canvas.tolerance(index) * slope(background[None])[0]
+        variance = self.canvas.noise.variance(torch.maximum(picture, background)) + misplaced.square()
+        thin = thin_parts(picture, self.canvas, index, mask, self._band) if self.drawn else None
+        if thin is not None:
+            mask = mask | thin
+        light = light_under(transmission, mask, self._band)
+        return Boundary(picture, light, background * light, variance.mean(0), effect, mask), thin
+
+    def _edge(self, at: Boundary, thin: np.ndarray | None, told: Tensor | None) -> Tensor:
+        return solve_edge(at.picture, at.behind, at.variance, at.union, self._band, self.drawn, thin, told=told)
+
+    def _with_effect(self, solid: Tensor, at: Boundary) -> tuple[Tensor, Tensor]:
+        return solid, effect_behind(solid, at.effect, at.union, self._band)[1]
 
 
 def _by_network(

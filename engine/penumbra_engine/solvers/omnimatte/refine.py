@@ -10,24 +10,20 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.composite import share_out
 from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import dilate
-from penumbra_engine.matting.palette import Palette
 from penumbra_engine.media import Shot
 from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
-from penumbra_engine.solvers.motion import measure_motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
-from penumbra_engine.solvers.omnimatte.boundary import Boundary, band_of, boundary_of, membership, told_beside
+from penumbra_engine.solvers.omnimatte.boundary import Boundary, band_of, boundary_of, membership
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
-from penumbra_engine.solvers.omnimatte.colours import learn_colours
-from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
+from penumbra_engine.solvers.omnimatte.edges import edge_at, solve_edges
 from penumbra_engine.solvers.omnimatte.fit import Ownership
-from penumbra_engine.solvers.passing import asked
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, within
 
 # Alpha of an object: at the first the plate shows the effect itself, at the second nothing of it.
 _BARE, _HELD = 0.02, 0.4
-_MOTION, _COLOURS = 0.15, 0.3  # of the time
+_EDGES = 0.8  # of the time
 _SILENT = 1 / 512  # alpha below this is noise: the background gets the plate there
 
 
@@ -61,33 +57,19 @@ def refine(
 ) -> Steps[Layers]:
     """Solve the boundary of the objects against the background with their own shadow on it, and put effects behind.
 
-    Each frame by what is known of that frame, and but for a draft by the colours that its objects have on others, and
-    by what those beside it show of them before other parts of the background. The last not where that was put together
-    by depth: a pole that stands before an object lets nothing through, and would be taken for the object.
+    A draft solves each frame by itself; else by the `edges` of the frames around it as well.
     """
-    band, rounds = band_of(shot.width), 1 if quality == "draft" else ROUNDS
-    inputs, done = [f"{bound.contents[t]} {owners.contents[t]} {rounds}" for t in range(len(shot.frames))], 0.0
-    motion = colours = None
-
-    def boundary(index: int) -> Boundary:
-        return boundary_of(index, plates, masks, canvas, bound, band)
-
+    band = band_of(shot.width)
+    inputs, done = [f"{bound.contents[t]} {owners.contents[t]}" for t in range(len(shot.frames))], 0.0
+    edges = None
     if quality != "draft":
-        learned = learn_colours(shot.names, plates, masks, canvas, bound, boundary, band, store)
-        colours, done = (yield from within((0.0, _COLOURS), learned)), _COLOURS
-        inputs = [f"{known} {colours.key}" for known in inputs]
-        if not canvas.by_depth:
-            motion = yield from within((done, done + _MOTION), measure_motion(plates, store))
-            done += _MOTION
-            # A neighbour's background and how often it was seen have one key, that of its picture.
-            told_by = [[canvas.picture(other) for other in asked(t, len(shot.frames))] for t in range(len(shot.frames))]
-            inputs = [f"{known} {motion.key} {' '.join(of)}" for known, of in zip(inputs, told_by, strict=True)]
+        edges, done = (yield from within((0.0, _EDGES), solve_edges(shot, plates, masks, canvas, bound, store))), _EDGES
+        inputs = [f"{known} {edges.around(t)}" for t, known in enumerate(inputs)]
 
     def refined(index: int) -> dict[str, np.ndarray]:
-        at = boundary(index)
-        told = told_beside(index, at, plates, canvas, motion, band) if motion else None
-        palette = colours.around(index) if colours else None
-        solid, effect = objects_and_effect(at, band, rounds, told, palette)
+        at = boundary_of(index, plates, masks, canvas, bound, band)
+        solid = edges.steadied(index, at) if edges else edge_at(at, band, rounds=1)
+        solid, effect = with_effect(solid, at, band)
         parts = membership(masks.objects(index)) * solid
         alpha = _layers(parts, effect, owners.shares(index, shot.height, shot.width))
         confidence = _confidence(canvas, index, alpha)
@@ -100,14 +82,11 @@ def refine(
     return Layers(entry.key, entry.stack("alpha"), entry.stack("solid"), entry.stack("confidence"), tuple(inputs))
 
 
-def objects_and_effect(
-    at: Boundary, band: float, rounds: int = ROUNDS, told: Tensor | None = None, palette: Palette | None = None
-) -> tuple[Tensor, Tensor]:
-    """Alpha of the objects together, and of the effects behind them. H x W each. band, rounds, told, palette: as of
-    `solve_edge`."""
+def with_effect(solid: Tensor, at: Boundary, band: float) -> tuple[Tensor, Tensor]:
+    """Alpha of the objects together, and of the effects behind them. H x W each. solid: H x W, as the edge was solved.
+    band: px."""
     if not at.union.any():
-        return torch.zeros_like(at.effect), at.effect
-    solid = solve_edge(at.picture, at.behind, at.variance, at.union, band, rounds=rounds, told=told, palette=palette)
+        return solid, at.effect
     bare, effect = effect_behind(solid, at.effect, at.union, band)
     return solid * (1 - bare), effect
 
