@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pytest
+
 from penumbra.client import Client, Runtime
 from penumbra.protocol import Event, JobState, Mask, OmnimatteJob, Result
 from penumbra_engine.service import server
@@ -89,6 +91,17 @@ def served(
                 stop()
             thread.join(DEADLINE)
             assert not thread.is_alive()
+
+
+def shared_engine(**knobs: Any) -> Callable[..., Iterator[Served]]:
+    """A fixture: an engine for all tests of a module, as of `served`."""
+
+    @pytest.fixture(scope="module")
+    def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+        with served(tmp_path_factory.mktemp("engine"), **knobs) as engine:
+            yield engine
+
+    return engine
 
 
 @contextmanager

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
 import pytest
 
 from penumbra_engine.cli import main
+from pictures import write
 from tiny_shot import TinyShot
 
 Run = Callable[..., tuple[int, str]]
@@ -53,13 +53,6 @@ def run(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
         return code, message
 
     return run
-
-
-def write(path: Path, pixels: np.ndarray, kind: str = "uint8") -> None:
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], kind))
-    assert image.write_image(np.ascontiguousarray(pixels))
-    image.close()
 
 
 def test_a_missing_frame_in_the_middle(run: Run, shot: Path) -> None:
@@ -107,14 +100,14 @@ def test_a_corrupt_frame(run: Run, shot: Path, damage: str) -> None:
 def test_a_plate_with_a_pixel_that_is_no_number(run: Run, shot: Path) -> None:
     pixels = np.full((32, 48, 3), 0.2, np.float32)
     pixels[4, 5] = np.nan
-    write(shot / "plate.1003.exr", pixels, "half")
+    write(shot / "plate.1003.exr", pixels)
     code, message = run()
     assert code == 3
     assert "plate.1003.exr" in message and "x=5 y=4" in message
 
 
 def test_a_mask_of_another_size(run: Run, shot: Path) -> None:
-    write(shot / "mask.1007.png", np.zeros((20, 48, 1), np.uint8))
+    write(shot / "mask.1007.png", np.zeros((20, 48, 1), np.uint8), "uint8")
     code, message = run()
     assert code == 3
     assert "mask.1007.png" in message and "48x20" in message and "48x32" in message
@@ -122,7 +115,7 @@ def test_a_mask_of_another_size(run: Run, shot: Path) -> None:
 
 def test_a_mask_that_is_empty_on_all_frames(run: Run, shot: Path) -> None:
     for path in shot.glob("mask.*.png"):
-        write(path, np.zeros((32, 48, 1), np.uint8))
+        write(path, np.zeros((32, 48, 1), np.uint8), "uint8")
     code, message = run()
     assert code == 3
     assert "ball" in message and "empty on all frames" in message
@@ -130,7 +123,7 @@ def test_a_mask_that_is_empty_on_all_frames(run: Run, shot: Path) -> None:
 
 def test_black_frames_are_told_of(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for frame in (1005, 1008):
-        write(shot / f"plate.{frame}.exr", np.zeros((32, 48, 3), np.float32), "half")
+        write(shot / f"plate.{frame}.exr", np.zeros((32, 48, 3), np.float32))
     words = ["--plate", str(shot / "plate.####.exr"), "--frames", "1001-1012", "--colorspace", "lin_rec709_scene"]
     words += ["--mask", f"ball={shot / 'mask.####.png'}", "--quality", "draft", "--out", str(tmp_path / "out")]
     assert main(["run", "omnimatte", "--in-process", *words]) == 0
@@ -142,7 +135,7 @@ def test_a_mask_that_is_nowhere_half_white(run: Run, shot: Path, value: int) -> 
     for path in shot.glob("mask.*.png"):
         pixels = np.zeros((32, 48, 1), np.uint8)
         pixels[8:16, 8:16] = value
-        write(path, pixels)
+        write(path, pixels, "uint8")
     code, message = run()
     assert code == 3
     assert "ball" in message and f"nowhere brighter than {value / 255:.2g}" in message and "white (1)" in message
@@ -163,8 +156,8 @@ def test_a_still_instead_of_the_sequence(run: Run, shot: Path) -> None:
 @pytest.mark.parametrize("node", ["omnimatte", "clean-plate", "trimap", "matte"])
 def test_a_plate_of_a_few_pixels(shot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], node: str) -> None:
     for frame in range(1001, 1013):
-        write(shot / f"plate.{frame}.exr", np.full((8, 64, 3), 0.2, np.float32), "half")
-        write(shot / f"mask.{frame}.png", np.pad(np.full((4, 4, 1), 255, np.uint8), ((2, 2), (4, 56), (0, 0))))
+        write(shot / f"plate.{frame}.exr", np.full((8, 64, 3), 0.2, np.float32))
+        write(shot / f"mask.{frame}.png", np.pad(np.full((4, 4, 1), 255, np.uint8), ((2, 2), (4, 56), (0, 0))), "uint8")
     hint = {
         "omnimatte": ["--mask", f"ball={shot / 'mask.####.png'}"],
         "clean-plate": ["--clean-plate", str(shot / "plate.1001.exr")],

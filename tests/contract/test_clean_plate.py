@@ -12,6 +12,7 @@ import OpenImageIO as oiio
 import pytest
 import torch
 
+import pictures
 from penumbra.protocol import CleanPlateJob, Mask, Result
 from penumbra_engine.errors import InputError, PenumbraError, UnsolvableError, UsageError
 from penumbra_engine.media import Window, read_picture
@@ -57,9 +58,7 @@ def write(path: Path, pixels: np.ndarray, frame: int = 0) -> None:
         spec.x, spec.y = DATA.x, DATA.y
         spec.full_x, spec.full_y, spec.full_width, spec.full_height = DISPLAY
     spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (0x01020300 + frame % 10, 0))
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), spec) and image.write_image(np.ascontiguousarray(pixels, np.float32))
-    image.close()
+    pictures.write(path, pixels, spec=spec)
 
 
 def scene(seed: int) -> np.ndarray:

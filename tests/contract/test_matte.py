@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import OpenImageIO as oiio
 import pytest
 
 from penumbra.protocol import Keyframe, MatteJob, Progress, Result
 from penumbra_engine.errors import InputError, PenumbraError, UsageError
 from penumbra_engine.media import read_picture
 from penumbra_engine.solvers.jobs import run
+from pictures import write
 from rvm_weights import rvm_home
 
 FRAMES = range(1001, 1013)
@@ -27,14 +27,6 @@ def solve(job: MatteJob, cache: Path) -> tuple[Result, list[Progress]]:
             seen.append(next(steps))
     except StopIteration as end:
         return end.value, seen
-
-
-def write(path: Path, pixels: np.ndarray) -> str:
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "half"))
-    assert image.write_image(np.ascontiguousarray(pixels, np.float32))
-    image.close()
-    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from penumbra_engine.media import Window, read_picture
 from penumbra_engine.media.windows import place
 from penumbra_engine.solvers.jobs import run
 from penumbra_engine.solvers.omnimatte import fit
+from pictures import write
 from stages import finished
 
 FRAMES = range(997, 1005)  # through the number where patterns change their width
@@ -73,7 +74,7 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Solved]:
             picture = picture * (1 - disc) + np.float32(colour) * disc
             mask = (np.hypot(x - cx, y - cy) < 6).astype(np.uint8)
             inside = mask[-DATA.y : -DATA.y + DISPLAY.height, -DATA.x : -DATA.x + DISPLAY.width]
-            write_mask(folder / f"mask{k}.{frame:04d}.png", inside * 255)
+            write_mask(folder / f"mask{k}.{frame:04d}.png", inside)
         plates[frame] = write_plate(folder / f"plate.{frame:04d}.exr", picture.astype(np.float32), frame)
     job = OmnimatteJob(
         plate=str(folder / "plate.####.exr"),
@@ -87,24 +88,24 @@ def solved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Solved]:
     yield Solved(plates, folder / "out", job, solve(job, cache), cache)
 
 
-def write_plate(path: Path, pixels: np.ndarray, frame: int) -> np.ndarray:
-    spec = oiio.ImageSpec(DATA.width, DATA.height, 3, "half")
+def overscan(kind: str) -> oiio.ImageSpec:
+    spec = oiio.ImageSpec(DATA.width, DATA.height, 3, kind)
     spec.x, spec.y = DATA.x, DATA.y
     spec.full_x, spec.full_y, spec.full_width, spec.full_height = DISPLAY
+    return spec
+
+
+def write_plate(path: Path, pixels: np.ndarray, frame: int) -> np.ndarray:
+    spec = overscan("half")
     spec.attribute("PixelAspectRatio", 2.0)
     spec.attribute("smpte:TimeCode", oiio.TypeDesc("timecode"), (0x01020300 + frame % 10, 0))
     spec.attribute("camera:lens", "32 mm")
-    image = oiio.ImageOutput.create(str(path))
-    assert image and image.open(str(path), spec) and image.write_image(pixels)
-    image.close()
+    write(path, pixels, spec=spec)
     return pixels.astype(np.float16).astype(np.float32)
 
 
-def write_mask(path: Path, pixels: np.ndarray) -> None:
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 1, "uint8"))
-    assert image.write_image(np.ascontiguousarray(pixels[..., None]))
-    image.close()
+def write_mask(path: Path, mask: np.ndarray) -> None:
+    write(path, 255 * mask[..., None].astype(np.uint8), "uint8")
 
 
 def test_layers_over_background_are_the_plate(solved: Solved) -> None:
@@ -240,7 +241,7 @@ def test_a_changed_mask_redoes_neither_registration_nor_flow(solved: Solved, tmp
     folder = Path(solved.job.plate).parent
     for frame in FRAMES:
         mask = read_picture(folder / f"mask1.{frame:04d}.png").pixels[..., 0]
-        write_mask(tmp_path / f"other.{frame:04d}.png", (np.roll(mask, 1, 1) * 255).astype(np.uint8))
+        write_mask(tmp_path / f"other.{frame:04d}.png", np.roll(mask, 1, 1))
     masks = [solved.job.masks[0], Mask("kite", str(tmp_path / "other.####.png"))]
     first = json.loads(Path(solved.result.report).read_text())["fit"]
     count = {
@@ -261,12 +262,7 @@ def test_values_beyond_half_are_written_as_32_bit_and_reported(solved: Solved, t
     for frame in FRAMES:
         pixels = solved.plates[frame].copy()
         pixels[0, 0] = 1e5
-        spec = oiio.ImageSpec(DATA.width, DATA.height, 3, "float")
-        spec.x, spec.y = DATA.x, DATA.y
-        spec.full_x, spec.full_y, spec.full_width, spec.full_height = DISPLAY
-        image = oiio.ImageOutput.create(str(tmp_path / f"p.{frame:04d}.exr"))
-        assert image.open(str(tmp_path / f"p.{frame:04d}.exr"), spec) and image.write_image(pixels)
-        image.close()
+        write(tmp_path / f"p.{frame:04d}.exr", pixels, spec=overscan("float"))
     plate = str(tmp_path / "p.####.exr")
     job = OmnimatteJob(**{**vars(solved.job), "plate": plate, "out": str(tmp_path / "out"), "quality": "draft"})
     result = solve(job, tmp_path / "cache")

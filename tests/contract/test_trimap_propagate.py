@@ -7,7 +7,6 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-import OpenImageIO as oiio
 import pytest
 
 from penumbra.protocol import Keyframe, Result, TrimapJob
@@ -18,6 +17,7 @@ from penumbra_engine.solvers import memory
 from penumbra_engine.solvers.jobs import run
 from penumbra_engine.solvers.trimap import likeness
 from penumbra_engine.solvers.trimap.regions import regions
+from pictures import write
 from stages import finished
 
 FRAMES = range(1001, 1013)
@@ -26,14 +26,6 @@ KEYED = (1001, 1012)
 
 def solve(job: TrimapJob, cache: Path) -> Result:
     return finished(run(job, cache))
-
-
-def write(path: Path, pixels: np.ndarray) -> str:
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], 1, "uint8"))
-    assert image.write_image(np.ascontiguousarray((pixels * 255).round().astype(np.uint8)))
-    image.close()
-    return str(path)
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -47,7 +39,7 @@ def make(tiny_shot: Any, tmp_path_factory: pytest.TempPathFactory) -> Callable[.
     """A job on the tiny shot with trimaps on its ends; `changes` are fields of it."""
     folder = tmp_path_factory.mktemp("keyframes")
     for frame in FRAMES:
-        write(folder / f"trimap.{frame}.png", regions(tiny_shot.alpha[frame - FRAMES[0]][..., 0])[..., None])
+        write(folder / f"trimap.{frame}.png", regions(tiny_shot.alpha[frame - FRAMES[0]][..., 0])[..., None], "uint8")
 
     def job(out: Path, keyed: tuple[int, ...] = KEYED, **changes: Any) -> TrimapJob:
         keyframes = [Keyframe("ball", frame, str(folder / f"trimap.{frame}.png")) for frame in keyed]
@@ -155,7 +147,7 @@ def test_motion_alone_needs_no_training(make: Callable[..., TrimapJob], tmp_path
 def test_a_trimap_of_one_value_is_refused(
     make: Callable[..., TrimapJob], tmp_path: Path, value: float, message: str
 ) -> None:
-    path = write(tmp_path / "ball.png", np.full((32, 48, 1), value))
+    path = write(tmp_path / "ball.png", np.full((32, 48, 1), value), "uint8")
     with pytest.raises(InputError, match=message):
         solve(make(tmp_path / "out", keyframes=[Keyframe("ball", 1005, path)]), tmp_path / "cache")
     assert not list((tmp_path / "out").rglob("*.exr"))
@@ -164,7 +156,7 @@ def test_a_trimap_of_one_value_is_refused(
 def test_no_foreground_is_legal(make: Callable[..., TrimapJob], tmp_path: Path) -> None:
     smoke = np.zeros((32, 48, 1))
     smoke[8:24, 8:40] = 0.5
-    path = write(tmp_path / "smoke.png", smoke)
+    path = write(tmp_path / "smoke.png", smoke, "uint8")
     job = make(tmp_path / "out", keyframes=[Keyframe("smoke", 1005, path)], propagation="flow", write="1005")
     solve(job, tmp_path / "cache")
     assert set(np.unique(pixels(tmp_path / "out", "smoke_trimap", 1005))) == {0.0, 0.5}
@@ -173,7 +165,7 @@ def test_no_foreground_is_legal(make: Callable[..., TrimapJob], tmp_path: Path) 
 def test_keyframes_outside_the_range_or_of_another_size_are_refused(
     make: Callable[..., TrimapJob], tmp_path: Path
 ) -> None:
-    path = write(tmp_path / "ball.png", np.zeros((16, 16, 1)))
+    path = write(tmp_path / "ball.png", np.zeros((16, 16, 1)), "uint8")
     with pytest.raises(UsageError, match=r"frame 1050 is none of --frames"):
         solve(make(tmp_path / "out", keyframes=[Keyframe("ball", 1050, path)]), tmp_path / "cache")
     with pytest.raises(InputError, match=r"frame 1005: .* is 16x16, the plate is 48x32"):

@@ -1,10 +1,8 @@
 """Who may ask the engine: only who has the token, and only under the engine's own name."""
 
-from collections.abc import Iterator
-
 import pytest
 
-from serving import Served, served
+from serving import Served, shared_engine
 
 PATHS = [
     ("GET", "/v1/health"),
@@ -18,10 +16,7 @@ PATHS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("home")) as engine:
-        yield engine
+engine = shared_engine()
 
 
 @pytest.mark.parametrize(("method", "path"), PATHS)

@@ -7,13 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from serving import DEADLINE, Served, job, lent, served, until
+from serving import DEADLINE, Served, job, lent, shared_engine, until
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("home"), heartbeat=0.05) as engine:
-        yield engine
+shared = shared_engine(heartbeat=0.05)
 
 
 @pytest.fixture

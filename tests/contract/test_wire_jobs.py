@@ -1,22 +1,18 @@
 """What a request for a job may say, and how each slip is answered."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from penumbra.protocol import to_wire
-from serving import Served, job, served
+from serving import Served, job, served, shared_engine
 
 RIGHT = to_wire(job(Path("/fake/out")))
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("home")) as engine:
-        yield engine
+engine = shared_engine()
 
 
 def refused(engine: Served, body: Any) -> dict[str, Any]:

@@ -1,13 +1,11 @@
 """The engine does what its OpenAPI page says, whatever is asked."""
 
-from collections.abc import Iterator
-
 import hypothesis
 import pytest
 import schemathesis
 
 from penumbra.protocol import JOB_KINDS
-from serving import Served, served
+from serving import Served, shared_engine
 
 OPERATIONS = [
     ("POST", "/v1/jobs"),
@@ -27,10 +25,7 @@ CHECKS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("home")) as engine:
-        yield engine
+engine = shared_engine()
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)

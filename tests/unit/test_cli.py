@@ -20,15 +20,12 @@ from penumbra_engine.cli import run as run_command
 from penumbra_engine.media.colour import BUILT_IN
 from penumbra_engine.service import server
 from penumbra_engine.service.store import JobStore
-from serving import DEADLINE, Served, job, lent, served, until
+from serving import DEADLINE, Served, job, lent, shared_engine, until
 
 Capture = pytest.CaptureFixture[str]
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("engine"), cancel_grace=0.5) as engine:
-        yield engine
+shared = shared_engine(cancel_grace=0.5)
 
 
 @pytest.fixture

@@ -11,13 +11,9 @@ from penumbra import launcher
 from penumbra.client import RequestRefused
 from penumbra.protocol import Failure, JobState
 from penumbra_engine.service.engine import Engine
-from serving import DEADLINE, Served, job, lent, served, until
+from serving import DEADLINE, Served, job, lent, served, shared_engine, until
 
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    with served(tmp_path_factory.mktemp("home"), cancel_grace=0.5) as engine:
-        yield engine
+shared = shared_engine(cancel_grace=0.5)
 
 
 @pytest.fixture

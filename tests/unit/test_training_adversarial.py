@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from test_training_sources import write
 from torch import Tensor, nn
 
 from penumbra_engine.cache import Store
@@ -20,6 +19,7 @@ from penumbra_engine.training.adversarial import Duel, duel_loss
 from penumbra_engine.training.clean_plates import composites_loss, rough
 from penumbra_engine.training.recipes import train_model
 from penumbra_engine.training.sources import takes_of
+from pictures import write
 
 SIDE = 32
 
@@ -130,10 +130,10 @@ def test_what_the_stage_needs_is_asked_for(tmp_path: Path) -> None:
 def test_takes_are_read_together(tmp_path: Path) -> None:
     picture, clean, mask = stripes(SIDE, np.random.default_rng(0))
     for part, pixels in (("plate", picture), ("clean", clean)):
-        write(tmp_path / part / "a.exr", pixels)
+        write(tmp_path / part / "a.exr", pixels, "float")
     with pytest.raises(InputError, match=r"mask.a\.exr is missing"):
         takes_of(str(tmp_path))
-    write(tmp_path / "mask" / "a.exr", mask[..., None])
+    write(tmp_path / "mask" / "a.exr", mask[..., None], "float")
     seen, behind, where = takes_of(str(tmp_path))(16, np.random.default_rng(0))
     assert seen.shape == behind.shape == (16, 16, 3) and where.shape == (16, 16)
     assert np.abs(seen - behind)[where == 0].max() < 1e-3  # one view of all three

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import OpenImageIO as oiio
 import pytest
 import safetensors.torch
 
@@ -13,14 +12,7 @@ from penumbra_engine.models.small_matte import SmallMatte
 from penumbra_engine.training import recipes
 from penumbra_engine.training.recipes import train_model
 from penumbra_engine.training.sources import batch, beside, source_of
-
-
-def write(path: Path, pixels: np.ndarray) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    image = oiio.ImageOutput.create(str(path))
-    assert image.open(str(path), oiio.ImageSpec(pixels.shape[1], pixels.shape[0], pixels.shape[2], "float"))
-    assert image.write_image(np.ascontiguousarray(pixels, np.float32))
-    image.close()
+from pictures import write
 
 
 @pytest.fixture
@@ -28,9 +20,9 @@ def folder(tmp_path: Path) -> Path:
     """A grey square of half its picture, and two backgrounds as bright as it."""
     layer = np.zeros((60, 80, 4), np.float32)
     layer[15:45, 20:60] = (0.4, 0.4, 0.4, 1)
-    write(tmp_path / "foreground" / "square.exr", layer)
+    write(tmp_path / "foreground" / "square.exr", layer, "float")
     for name in ("a", "b"):
-        write(tmp_path / "background" / f"{name}.exr", np.full((60, 80, 3), 0.4, np.float32))
+        write(tmp_path / "background" / f"{name}.exr", np.full((60, 80, 3), 0.4, np.float32), "float")
     return tmp_path
 
 
@@ -54,7 +46,7 @@ def test_layers_are_put_over_backgrounds(folder: Path) -> None:
 
 
 def test_a_darker_layer_is_lit_like_its_new_place(folder: Path) -> None:
-    write(folder / "foreground" / "square.exr", np.full((60, 80, 4), 1.0, np.float32) * (0.3, 0.3, 0.3, 1))
+    write(folder / "foreground" / "square.exr", np.full((60, 80, 4), 1.0, np.float32) * (0.3, 0.3, 0.3, 1), "float")
     picture, _, alpha = source_of(str(folder))(16, np.random.default_rng(3))
     assert picture[alpha == 1].mean() == pytest.approx(0.4, abs=0.01)
 
@@ -62,7 +54,7 @@ def test_a_darker_layer_is_lit_like_its_new_place(folder: Path) -> None:
 def test_a_folder_that_lacks_something_is_refused(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(InputError, match="foreground"):
         source_of(str(tmp_path / "nothing"))
-    write(folder / "foreground" / "square.exr", np.zeros((8, 8, 3)))
+    write(folder / "foreground" / "square.exr", np.zeros((8, 8, 3)), "float")
     with pytest.raises(InputError, match="needs RGBA"):
         source_of(str(folder))
 
