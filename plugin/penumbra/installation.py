@@ -72,9 +72,7 @@ def problems(found: List[Any]) -> Optional[List[str]]:
     if all(state is None for state in states[:-1]):  # the last is the engine's command, which both hosts share
         return None
     return [
-        "missing: {}".format(piece) if state is None else state
-        for piece, state in zip(found, states)
-        if state != ""
+        "missing: {}".format(piece) if state is None else state for piece, state in zip(found, states) if state != ""
     ]
 
 
@@ -114,7 +112,28 @@ class StartupLines:
         return "" if block.body == self._body else "{} start another Penumbra, or an older one".format(self)
 
 
-class PyPlugs:
+class OfOurs:
+    """A file or link of its own. `_now` gives what is there, nothing when it isn't, and raises NotOurs when that is
+    somebody else's."""
+
+    path: Path
+
+    def _now(self) -> Any:
+        raise NotImplementedError
+
+    def check(self) -> None:
+        """Raise NotOurs when put() or remove() would change what is the user's."""
+        self._now()
+
+    def remove(self) -> bool:
+        """Take it away; False when it is not there."""
+        if not self._now():
+            return False
+        self.path.unlink()
+        return True
+
+
+class PyPlugs(OfOurs):
     """A link in Natron's own folder to our PyPlugs, which Natron searches with all below it.
 
     A search path added from init.py would do nothing before the next start, and Natron would keep it in its settings.
@@ -139,10 +158,6 @@ class PyPlugs:
             raise NotOurs("{} is a link to {}. Move it away, then run this again.".format(self.path, now))
         return now[4:] if now.startswith("\\\\?\\") else now
 
-    def check(self) -> None:
-        """Raise NotOurs when put() or remove() would change what is the user's."""
-        self._now()
-
     def put(self) -> str:
         """Make the link; "added", "replaced" or "unchanged"."""
         now = self._now()
@@ -159,13 +174,6 @@ class PyPlugs:
             self.path.symlink_to(self._target, target_is_directory=True)
         return "replaced" if now else "added"
 
-    def remove(self) -> bool:
-        """Take the link away; False when there is none."""
-        if not self._now():
-            return False
-        self.path.unlink()
-        return True
-
     def state(self) -> Optional[str]:
         """What is wrong with it; "" when nothing is, None when it is not there. Raises NotOurs as check() does."""
         now = self._now()
@@ -174,7 +182,7 @@ class PyPlugs:
         return "" if now == str(self._target) else "{} leads to another Penumbra, {}".format(self, now)
 
 
-class EngineCommand:
+class EngineCommand(OfOurs):
     """The file in the engine's folder that tells the hosts how to start the engine."""
 
     def __init__(self, path: Path, command: List[str], repository: Path) -> None:
@@ -197,10 +205,6 @@ class EngineCommand:
             raise NotOurs("{} was not written by install.py. Move it away, then run this again.".format(self.path))
         return now
 
-    def check(self) -> None:
-        """Raise NotOurs when put() or remove() would change what is the user's."""
-        self._now()
-
     def put(self) -> str:
         """Write the file; "added", "replaced" or "unchanged"."""
         now = self._now()
@@ -211,13 +215,6 @@ class EngineCommand:
         temporary.write_text(json.dumps(self._content, indent=1) + "\n", encoding="utf-8")
         os.replace(str(temporary), str(self.path))
         return "replaced" if now else "added"
-
-    def remove(self) -> bool:
-        """Delete the file; False when there is none."""
-        if not self._now():
-            return False
-        self.path.unlink()
-        return True
 
     def state(self) -> Optional[str]:
         """What is wrong with it; "" when nothing is, None when it is not there. Raises NotOurs as check() does."""

@@ -50,7 +50,7 @@ def test_a_few_steps_on_a_toy_lower_the_loss() -> None:
     pictures, targets = shadow_beside_a_mask()
     optimiser = torch.optim.Adam(net.parameters(), 3e-3)
     losses = []
-    for _ in range(40):
+    for _ in range(20):
         loss = (net(pictures) - targets).square().mean()
         optimiser.zero_grad()
         loss.backward()
