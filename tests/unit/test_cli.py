@@ -348,6 +348,11 @@ def test_serve_stop_ends_the_engine(own_home: Path, capfd: Capture) -> None:
     process.stderr.close()
 
 
+def test_an_engine_can_t_have_been_idle_for_less_than_nothing(own_home: Path, capfd: Capture) -> None:
+    assert main(["serve", "--idle-exit", "-1"]) == 2
+    assert "--idle-exit" in capfd.readouterr().err and not own_home.exists()
+
+
 # The cache ------------------------------------------------------------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ def serve(
     port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1; any free one when left out.")] = 0,
     socket: Annotated[str, typer.Option(metavar="PATH", help="Listen on a socket file instead of a port.")] = "",
     idle_exit: Annotated[
-        float | None, typer.Option(metavar="MINUTES", help="End after so long without work; never when left out.")
+        float | None, typer.Option(metavar="MINUTES", min=0, help="End after so long without work; never if left out.")
     ] = None,
     stop: Annotated[bool, typer.Option("--stop", help="End the running engine instead, if it has no jobs.")] = False,
 ) -> None:
