@@ -26,9 +26,8 @@ def guessed(random: np.random.Generator) -> list[np.ndarray]:
     return found
 
 
-def solve(plates: Any, wall: Tensor, motion: Motion, found: list[np.ndarray], light: float = 1.0) -> Tensor:
-    noise = torch.full((HEIGHT, WIDTH), 1e-4 * light**2)
-    return steadied(1, lambda t: found[t], plates, lambda t: wall, motion, torch.ones(3, HEIGHT, WIDTH), noise)
+def solve(plates: Any, wall: Tensor, motion: Motion, found: list[np.ndarray]) -> Tensor:
+    return steadied(1, lambda t: found[t], plates, lambda t: wall, motion, torch.ones(3, HEIGHT, WIDTH))
 
 
 def test_guesses_at_a_moving_rim_are_nearer_the_truth_together() -> None:
@@ -43,7 +42,7 @@ def test_guesses_at_a_moving_rim_are_nearer_the_truth_together() -> None:
 def test_it_is_the_same_in_another_light() -> None:
     plates, behind, motion, _ = moving_disc(TRUE)
     found, bright = guessed(np.random.default_rng(0)), SimpleNamespace(plate=8 * plates.plate)
-    both = solve(plates, behind(1), motion, found), solve(bright, 8 * behind(1), motion, found, 8)
+    both = solve(plates, behind(1), motion, found), solve(bright, 8 * behind(1), motion, found)
     assert (both[0] - both[1]).abs().max() < 1e-5
 
 
@@ -82,10 +81,10 @@ def test_what_reaches_the_border_or_leaves_the_picture_stays_a_number(height: in
     alphas[:, 0, 0] = 1
     flow = random.normal(0, 30, (3, 6, height, width)).astype(np.float32)
     flow[:, 2::3], flow[-1, :3], flow[0, 3:] = 1, 0, 0
-    light, noise = torch.ones(3, height, width), torch.full((height, width), 1e-4)
+    light = torch.ones(3, height, width)
     for index in range(3):
         motion = Motion("m", flow)  # type: ignore[arg-type]
-        steady = steadied(index, lambda t: alphas[t], plates, lambda t: wall, motion, light, noise)
+        steady = steadied(index, lambda t: alphas[t], plates, lambda t: wall, motion, light)
         assert steady.shape == (height, width) and bool(((steady >= 0) & (steady <= 1)).all())
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,16 +14,15 @@ from penumbra_engine.cache import Stack, Store
 from penumbra_engine.errors import InputError, UnsolvableError
 from penumbra_engine.imaging.morphology import dilate, erode, sure_parts
 from penumbra_engine.media import Shot
-from penumbra_engine.solvers.alpha_finder import alpha_finder, leans_on_background
+from penumbra_engine.solvers.alpha_finder import AlphaFinder, alpha_finder, leans_on_background
 from penumbra_engine.solvers.background import Background
 from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.palettes import Palettes
 from penumbra_engine.solvers.plates import Plates
+from penumbra_engine.solvers.steadied import steadied
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _TOLERANCE = 1e-4  # of the residual: far below what can be seen
-_ALIKE = 0.1  # alpha: what a neighbouring frame may differ by and still be the same edge
-_SHARE = 0.5  # of a neighbouring frame that is fully trusted
 _WHOLE, _EXPECTED = 0.8, 0.85  # alpha that was found and that was expected, from where on a pixel is all of the object
 _RIM = 1.0  # px inside the edge of such pixels
 _BESIDE = 2.0  # px beside the parts of an alpha that are kept
@@ -52,7 +52,7 @@ class Expected(NamedTuple):
 @dataclass(frozen=True)
 class Alphas:
     """alpha: T x names x H x W in [0, 1]. residual: T, the largest of the solver. flicker: root mean square, in the
-    unknown regions, of the change of alpha along the motion, before and after the frames were brought together."""
+    unknown regions, of the change of alpha along the motion, before and after the frames were `steadied`."""
 
     key: str
     alpha: Stack
@@ -70,10 +70,10 @@ def solve_alphas(
     solver: str,
     store: Store,
 ) -> Steps[Alphas]:
-    """The alpha of all frames. Each starts from the one before; then the edges of neighbouring frames that agree along
-    the motion are averaged, those that don't are left alone. Where the solver can use a background and there is one, it
-    does (`leans_on_background`), and hears what is expected; then once more with the colours that the objects
-    turned out to have, and what turned out to be all of them no longer unknown.
+    """The alpha of all frames. Each starts from the one before. Where the solver can use a background and there is one,
+    it does (`leans_on_background`), and hears what is expected; then once more with the colours that the objects turned
+    out to have, and what turned out to be all of them no longer unknown. At last each edge is `steadied` by those of
+    the frames beside.
 
     Raises UnsolvableError, with the frame, for a trimap that the solver can't take.
     """
@@ -86,14 +86,15 @@ def solve_alphas(
         if not entry.complete:
             shape = (count, names, shot.height, shot.width)
             each, alpha = entry.create_stack("each", shape, scratch=True), entry.create_stack("alpha", shape)
-            solve = _Frames(shot, plates, trimaps, motion, background, expected if leans else None, solver).solve
+            frames = _Frames(shot, plates, trimaps, motion, background, expected if leans else None, solver)
             palettes = Palettes() if leans else None
-            residual = yield from within((0.0, 0.4), solve(each, learned=palettes))
+            residual = yield from within((0.0, 0.4), frames.solve(each, learned=palettes))
             if palettes:
-                residual = yield from within((0.4, 0.8), solve(each, known=palettes))
-            before_after = yield from within((0.8, 1.0), _bring_together(trimaps, motion, each, alpha))
+                residual = yield from within((0.4, 0.8), frames.solve(each, known=palettes))
+            yield from within((0.8, 0.95), frames.steady(each, alpha))
+            before, after = _flicker(trimaps, motion, each), _flicker(trimaps, motion, alpha)
             entry.save("quality", residual=residual)
-            entry.finish({"flicker": before_after})
+            entry.finish({"flicker": (before, after)})
         quality = entry.load("quality")
         return Alphas(entry.key, entry.stack("alpha"), quality["residual"], tuple(entry.meta["flicker"]))
 
@@ -117,8 +118,7 @@ class _Frames:
         residual = np.zeros(count)
         for index in range(count):
             trimaps = self.trimaps.of[index]
-            by = alpha_finder(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
-            planes = []
+            by, planes = self._finder(index), []
             for k in range(names):
                 trimap, more = torch.from_numpy(trimaps[k]), self._expected(index, k)
                 if known:
@@ -144,6 +144,21 @@ class _Frames:
             yield index, count
         return residual
 
+    def steady(self, each: Stack, alpha: Stack) -> Steps[None]:
+        """Fill T x names x H x W with the alphas of single frames, steadied where they are unknown."""
+        for index in range(len(each)):
+            by, unknown = self._finder(index), self.trimaps.of[index] == 0.5
+            steady = []
+            for k in range(each.shape[1]):
+                alone = partial(_of, each, k)
+                steady.append(steadied(index, alone, self.plates, by.background, self.motion, by.light).numpy())
+            alpha[index] = _at_most_whole(np.where(unknown, np.stack(steady), each[index]), unknown)
+            yield index, len(each)
+
+    def _finder(self, index: int) -> AlphaFinder:
+        trimaps = self.trimaps.of[index]
+        return alpha_finder(self.shot, self.plates, self.motion, trimaps, self.background, self.solver, index)
+
     def _expected(self, index: int, k: int) -> dict[str, Any]:
         """The alpha of an object that is expected on a frame, if somebody does."""
         if not self.expected:
@@ -151,6 +166,10 @@ class _Frames:
         guess = self.expected.of(index)[k]
         expected = cv2.resize(guess, (self.shot.width, self.shot.height), interpolation=cv2.INTER_LINEAR)
         return {"expected": torch.from_numpy(expected)[None, None]}
+
+
+def _of(alphas: Stack, k: int, index: int) -> np.ndarray:
+    return alphas[index][k]
 
 
 def _narrowed(trimap: Tensor, found: Tensor, expected: Tensor) -> Tensor:
@@ -176,29 +195,13 @@ def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     return np.where(unknown, soft * np.minimum(1, room / np.maximum(soft.sum(0), 1e-6)), alpha).astype(np.float32)
 
 
-def _bring_together(trimaps: Known, motion: Motion, each: Stack, alpha: Stack) -> Steps[list[float]]:
-    """Fill `alpha` from `each`; the flicker of both."""
-    count, names = len(each), each.shape[1]
-    change = np.zeros((2, 2))  # sum and number, before and after
-    for index in range(count):
-        found = each[index]
-        merged, weight = found.copy(), np.ones_like(found)
-        for other in (index - 1, index + 1):
-            if not 0 <= other < count:
-                continue
-            for k in range(names):
-                moved, trusted = motion.carry(each[other][k], other, index)
-                share = _SHARE * trusted * np.exp(-(((moved - found[k]) / _ALIKE) ** 2))
-                merged[k] += share * moved
-                weight[k] += share
-        unknown = trimaps.of[index] == 0.5
-        alpha[index] = _at_most_whole(np.where(unknown, merged / weight, found), unknown)
-        yield index, count
-    for index in range(1, count):
-        for k in range(names):
-            unknown = trimaps.of[index][k] == 0.5
-            for of, stack in enumerate((each, alpha)):
-                moved, trusted = motion.carry(stack[index - 1][k], index - 1, index)
-                at = unknown & (trusted > 0.5)
-                change[of] += (float(((stack[index][k] - moved)[at] ** 2).sum()), float(at.sum()))
-    return [round(float(np.sqrt(total / max(number, 1))), 5) for total, number in change]
+def _flicker(trimaps: Known, motion: Motion, alpha: Stack) -> float:
+    """By how much alpha changes along the motion where it is unknown: the root of the mean square."""
+    change, number = 0.0, 0
+    for index in range(1, len(alpha)):
+        for k in range(alpha.shape[1]):
+            moved, trusted = motion.carry(alpha[index - 1][k], index - 1, index)
+            at = (trimaps.of[index][k] == 0.5) & (trusted > 0.5)
+            change += float(((alpha[index][k] - moved)[at] ** 2).sum())
+            number += int(at.sum())
+    return round(float(np.sqrt(change / max(number, 1))), 5)

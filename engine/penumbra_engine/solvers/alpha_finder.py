@@ -31,10 +31,13 @@ def leans_on_background(solver: str, background: Background | None) -> bool:
 
 
 class AlphaFinder(NamedTuple):
-    """solve: finds alpha on the frame; it wants trimap=, and takes what the solver takes. behind: 3 x H x W, the
-    background as the frame lights it; None where the solver doesn't lean on one."""
+    """solve: finds alpha on the frame; it wants trimap=, and takes what the solver takes. background: of a frame,
+    3 x H x W, black where the solver doesn't lean on one. light: 3 x H x W, what the frame's is multiplied by where the
+    objects throw their shadows. behind: both together; None where the solver doesn't lean on them."""
 
     solve: Callable[..., Solution]
+    background: Callable[[int], Tensor]
+    light: Tensor
     behind: Tensor | None
 
 
@@ -52,7 +55,10 @@ def alpha_finder(
     objects on the frame: what is left of it shows the light. shadows: as for closed_form_over_background."""
     behind, seen = (background.read(index), background.seen(index)) if background else (None, None)
     if background is None or behind is None or seen is None or not leans_on_background(solver, background):
-        return AlphaFinder(partial(alpha_solver(solver), torch.from_numpy(plates.encoded(shot, index))[None]), None)
+        encoded, black = torch.from_numpy(plates.encoded(shot, index)), torch.zeros(3, shot.height, shot.width)
+        return AlphaFinder(
+            partial(alpha_solver(solver), encoded[None]), lambda frame: black, torch.ones_like(black), None
+        )
     picture = torch.from_numpy(plates.plate[index])
     bare = torch.from_numpy((trimaps == 0).all(0))
     light = _light(picture, behind, bare)
@@ -75,7 +81,7 @@ def alpha_finder(
         told = passing(plates, backgrounds, motion, index, trimap[0, 0].numpy(), light, variance, often)
         return OVER_BACKGROUND[solver](picture[None], trimap, **over, told=told[None], **more)
 
-    return AlphaFinder(solve, behind)
+    return AlphaFinder(solve, backgrounds, light, behind)
 
 
 def _light(picture: Tensor, background: Tensor, bare: Tensor) -> Tensor:

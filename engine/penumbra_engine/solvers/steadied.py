@@ -14,6 +14,7 @@ from penumbra_engine.solvers.plates import Plates
 
 _SHARE = 0.4  # of a frame that shows the very same, beside 1 of the frame itself: their errors are much alike
 _ALIKE = 0.4  # of how bright it is there: what it may differ by and still show the same
+_BLACK = 1e-10  # of a light's square: nothing is divided by zero
 _SURE, _WHOLE = 0.98, 0.999  # alpha of what motion is measured on, and of what stays as it is
 _AROUND = 1  # px: frames are compared on means over squares of twice that and one
 
@@ -30,7 +31,6 @@ def steadied(
     background: Callable[[int], Tensor],
     motion: Motion,
     light: Tensor,
-    noise: Tensor,
 ) -> Tensor:
     """The alpha of a frame, H x W, as the mean of what was found on it and of what was found on the frames beside it,
     as far as these show the same along the object's motion.
@@ -38,8 +38,8 @@ def steadied(
     Each frame was solved by itself, before another part of the background, and errs in its own way. Two show the same
     where their plates differ by no more than their backgrounds do, as far as those show through.
 
-    alphas: of a frame, H x W. background: of a frame, 3 x H x W. light: 3 x H x W, of the object's effects on this one,
-    as they go along with it. noise: H x W, variance of picture less background.
+    alphas: of a frame, H x W. background: of a frame, 3 x H x W; black where it is not known, and nothing is taken out
+    then. light: 3 x H x W, of the object's effects on this one, as they go along with it.
     """
     alpha = alphas(index)
     surely = alpha > _SURE
@@ -47,7 +47,7 @@ def steadied(
         return torch.from_numpy(alpha)
     rows, columns = box_of(torch.from_numpy(alpha > 0), _AROUND)
     picture, light = torch.from_numpy(plates.plate[index])[:, rows, columns], light[:, rows, columns]
-    behind, noise = background(index)[:, rows, columns] * light, noise[rows, columns]
+    behind = background(index)[:, rows, columns] * light
     own = torch.from_numpy(alpha[rows, columns])
     here = np.mgrid[rows, columns][::-1].astype(np.float32)
     total, weight = own.clone(), torch.ones_like(own)
@@ -59,7 +59,7 @@ def steadied(
         differs = (beside - picture - shows_through * (before - behind)).square().mean(0)
         bright = (picture + beside).mean(0) / 2
         differs, bright = box(torch.stack([differs, bright])[None], _AROUND)[0]
-        share = _SHARE * torch.exp(-differs / (2 * noise + (_ALIKE * bright).square()))
+        share = _SHARE * torch.exp(-differs / ((_ALIKE * bright).square() + _BLACK))
         total, weight = total + share * found, weight + share
     steady = torch.from_numpy(alpha.copy())
     steady[rows, columns] = torch.where(own < _WHOLE, total / weight, own)

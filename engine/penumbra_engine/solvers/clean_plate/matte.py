@@ -131,7 +131,7 @@ class _ClosedForm(NamedTuple):
         """As `alone`, by the edges of the frame and of those beside it."""
         at, _ = self._boundary(index)
         background = self.canvas.background
-        solid = steadied(index, lambda t: edges[t][0], self.plates, background, motion, at.light, at.variance)
+        solid = steadied(index, lambda t: edges[t][0], self.plates, background, motion, at.light)
         return self._with_effect(solid, at)
 
     @property

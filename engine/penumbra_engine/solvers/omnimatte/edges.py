@@ -41,9 +41,7 @@ class Edges:
     def steadied(self, index: int, at: Boundary) -> Tensor:
         """That of a frame with that of those beside it, H x W."""
         background = self._canvas.background
-        return steadied(
-            index, lambda t: self._solid[t][0], self._plates, background, self._motion, at.light, at.variance
-        )
+        return steadied(index, lambda t: self._solid[t][0], self._plates, background, self._motion, at.light)
 
 
 def edge_at(
