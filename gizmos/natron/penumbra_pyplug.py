@@ -95,15 +95,9 @@ def _param(group, page, before, kind, name, label, tooltip, default, choices, hi
 def _stage(write, source, after):
     """The writer of staged frames: the host's own numbers, the data window as it is, off until it is needed."""
     write.connectInput(0, source)
-    for name, value in (
-        ("formatType", "input"),
-        ("bitDepth", "16f"),
-        ("compression", "zips"),
-        ("partSplitting", "single"),
-        ("frameRange", "manual"),
-        ("afterRender", after),
-        ("disableNode", True),
-    ):
+    for name, value in (("formatType", "input"), ("bitDepth", "16f"), ("compression", "zips"),
+                        ("partSplitting", "single"), ("frameRange", "manual"), ("afterRender", after),
+                        ("disableNode", True)):
         write.getParam(name).set(value)
 
 

@@ -167,11 +167,8 @@ class Client:
             response = connection.getresponse()
             status, text = response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
-            raise EngineUnavailable(
-                "the engine (process {}) does not answer: {}; its log is {}".format(
-                    self.runtime.pid, error or type(error).__name__, self.runtime.log
-                )
-            ) from error
+            raise EngineUnavailable("the engine (process {}) does not answer: {}; its log is {}".format(
+                self.runtime.pid, error or type(error).__name__, self.runtime.log)) from error
         finally:
             connection.close()
         return self._read(status, text)
@@ -192,10 +189,8 @@ class Client:
             raise self._stranger("{!r} is no {}".format(data, kind.__name__)) from error
 
     def _stranger(self, what: str) -> EngineUnavailable:
-        return EngineUnavailable(
-            "what answers at the address of engine process {} does not speak protocol {} ({}); "
-            "end it and try again".format(self.runtime.pid, protocol.PROTOCOL_VERSION, what)
-        )
+        return EngineUnavailable("what answers at the address of engine process {} does not speak protocol {} ({}); "
+                                 "end it and try again".format(self.runtime.pid, protocol.PROTOCOL_VERSION, what))
 
     def _status(self, data: Any) -> JobStatus:
         status = self._message(JobStatus, data)  # type: JobStatus

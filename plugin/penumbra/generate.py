@@ -19,16 +19,8 @@ _NO_PLUGIN = "Penumbra is not installed on this machine. A result shows and rend
 _NUKE_VERSION = "version 13.0 v1"
 
 _NUKE_KINDS = {
-    Kind.STRING: 1,
-    Kind.FILE: 2,
-    Kind.FOLDER: 2,
-    Kind.INT: 3,
-    Kind.CHOICE: 4,
-    Kind.BOOL: 6,
-    Kind.FLOAT: 7,
-    Kind.BUTTON: 22,
-    Kind.STATUS: 26,
-    Kind.RULE: 26,
+    Kind.STRING: 1, Kind.FILE: 2, Kind.FOLDER: 2, Kind.INT: 3, Kind.CHOICE: 4, Kind.BOOL: 6, Kind.FLOAT: 7,
+    Kind.BUTTON: 22, Kind.STATUS: 26, Kind.RULE: 26,
 }
 
 
@@ -59,16 +51,14 @@ def _nuke_links(node: NodeSpec) -> List[str]:
     """Links to what a solve sets inside: of a gizmo, scripts keep the knobs of its own panel only."""
     return [
         " addUserKnob {{41 {0}_{1} l {0}_{1} T Read_{0}.{1} +INVISIBLE}}".format(output.name, knob)
-        for output in node.outputs
-        if output is not PLATE_OUTPUT
+        for output in node.outputs if output is not PLATE_OUTPUT
         for knob in ("file", "first", "last", "raw", "colorspace")
     ]
 
 
 def _nuke_node(node: NodeSpec, kind: str, head: List[str], links: List[str]) -> List[str]:
     lines = [
-        kind + " {",
-        *head,
+        kind + " {", *head,
         " help " + _quoted(node.help),
         " tile_color 0x{:08x}".format(TILE_COLOUR),
         ' label "\\[value badge]"',
@@ -82,55 +72,21 @@ def _nuke_node(node: NodeSpec, kind: str, head: List[str], links: List[str]) -> 
         lines.extend(_nuke_inner("Input", given.name, x, 0, "inputs 0", "number {}".format(index)))
         if index == 0:
             lines.append("set plate [stack 0]")
-        lines.extend(
-            _nuke_inner(
-                "Write",
-                "Stage_" + given.name,
-                x,
-                100,
-                "disable true",
-                "channels rgb",
-                "raw true",
-                "file_type exr",
-                'datatype "16 bit half"',
-                'compression "Zip (1 scanline)"',
-                'metadata "all metadata"',
-                "create_directories true",
-            )
-        )
+        lines.extend(_nuke_inner(
+            "Write", "Stage_" + given.name, x, 100, "disable true", "channels rgb", "raw true", "file_type exr",
+            "datatype \"16 bit half\"", "compression \"Zip (1 scanline)\"", "metadata \"all metadata\"",
+            "create_directories true"))
     sources = _sources(node)
     for index in reversed(range(len(sources))):  # the top of the stack becomes input 0
         name, path, data = sources[index]
         if not path:
             lines.append("push $plate")
             continue
-        lines.extend(
-            _nuke_inner(
-                "Read",
-                name,
-                150 * index,
-                300,
-                "inputs 0",
-                "file " + _quoted(path),
-                "first 1",
-                "last 1",
-                "origfirst 1",
-                "origlast 1",
-                "origset true",
-                "on_error error",
-                *(["raw true"] if data else []),
-            )
-        )
-    lines.extend(
-        _nuke_inner(
-            "Switch",
-            "Choose",
-            0,
-            450,
-            "inputs {}".format(len(sources)),
-            "which {{{{{}}}}}".format(_quoted(_nuke_choice(node))),
-        )
-    )
+        lines.extend(_nuke_inner(
+            "Read", name, 150 * index, 300, "inputs 0", "file " + _quoted(path), "first 1", "last 1", "origfirst 1",
+            "origlast 1", "origset true", "on_error error", *(["raw true"] if data else [])))
+    lines.extend(_nuke_inner("Switch", "Choose", 0, 450, "inputs {}".format(len(sources)),
+                             "which {{{{{}}}}}".format(_quoted(_nuke_choice(node)))))
     lines.extend(_nuke_inner("Output", "Output1", 0, 550))
     return [*lines, "end_group"]
 
@@ -159,29 +115,19 @@ def _nuke_knob(knob: Knob) -> List[str]:
 
 
 def _nuke_script(button: str) -> str:
-    return (
-        "try:\n import penumbra.hosts.nuke as p\nexcept ImportError:\n nuke.message('{}')\nelse:\n "
-        "p.pressed(nuke.thisNode(), '{}')".format(_NO_PLUGIN, button)
-    )
+    return ("try:\n import penumbra.hosts.nuke as p\nexcept ImportError:\n nuke.message('{}')\nelse:\n "
+            "p.pressed(nuke.thisNode(), '{}')".format(_NO_PLUGIN, button))
 
 
 def _nuke_inner(kind: str, name: str, x: int, y: int, *knobs: str) -> List[str]:
-    return [
-        " {} {{".format(kind),
-        *("  " + knob for knob in knobs),
-        "  name " + name,
-        "  xpos {}".format(x),
-        "  ypos {}".format(y),
-        " }",
-    ]
+    return [" {} {{".format(kind), *("  " + knob for knob in knobs), "  name " + name, "  xpos {}".format(x),
+            "  ypos {}".format(y), " }"]
 
 
 def _nuke_choice(node: NodeSpec) -> str:
     plate, count = node.outputs.index(PLATE_OUTPUT), len(node.outputs)
-    return (
-        "parent.output == {0} ? {0} : parent.stale && !parent.use_stale ? {1} : frame < parent.solved_first || "
-        "frame > parent.solved_last ? {2} : parent.output".format(plate, count, count + 1)
-    )
+    return ("parent.output == {0} ? {0} : parent.stale && !parent.use_stale ? {1} : frame < parent.solved_first || "
+            "frame > parent.solved_last ? {2} : parent.output".format(plate, count, count + 1))
 
 
 def _quoted(text: str) -> str:
@@ -268,26 +214,19 @@ def natron_pyplug(node: NodeSpec) -> str:
     """The node as a PyPlug: its data; penumbra_pyplug.py beside it builds the group."""
     plate, count = node.outputs.index(PLATE_OUTPUT), len(node.outputs)
     sources = _sources(node)
-    choice = (
-        "{0} if thisGroup.output.get() == {0} else {1} if thisGroup.stale.get() and not "
-        "thisGroup.use_stale.get() else {2} if frame < thisGroup.solved_first.get() or frame > "
-        "thisGroup.solved_last.get() or not thisGroup.shown.get() >> thisGroup.output.get() & 1 else "
-        "thisGroup.output.get()".format(plate, count, count + 1)
-    )
+    choice = ("{0} if thisGroup.output.get() == {0} else {1} if thisGroup.stale.get() and not "
+              "thisGroup.use_stale.get() else {2} if frame < thisGroup.solved_first.get() or frame > "
+              "thisGroup.solved_last.get() or not thisGroup.shown.get() >> thisGroup.output.get() & 1 else "
+              "thisGroup.output.get()".format(plate, count, count + 1))
     return _NATRON.format(
-        made=_MADE,
-        name=node.name,
-        label=node.label,
-        version=node.version,
-        help=_wrapped(node.help, 4),
+        made=_MADE, name=node.name, label=node.label, version=node.version, help=_wrapped(node.help, 4),
         colour=", ".join("{:.2f}".format((TILE_COLOUR >> shift & 255) / 255) for shift in (24, 16, 8)),
         inputs=", ".join(_text(given.name) for given in node.inputs),
         knobs="\n".join(_natron_knob(knob) for knob in node.knobs),
         sources="\n".join(_natron_source(name, path or node.inputs[0].name) for name, path, _ in sources[:count]),
         failures="\n".join(_natron_source(name, path.replace("####", "%d")) for name, path, _ in sources[count:]),
         choice=_wrapped(choice, 4),
-        planes=_text(next(("Read_" + output.name for output in node.outputs if output.planes), "")),
-    )
+        planes=_text(next(("Read_" + output.name for output in node.outputs if output.planes), "")))
 
 
 def _natron_source(name: str, path: str) -> str:
@@ -299,8 +238,7 @@ def _natron_knob(knob: Knob) -> str:
     choices = _filled([_text(choice) + ", " for choice in knob.choices], 100)
     flags = "{}, {}".format(knob.hidden, knob.same_line)
     return "    ({},\n     {},\n     {}, ({}), {}),".format(
-        head, _wrapped(knob.tooltip, 5), _text(knob.default), "\n      ".join(line.rstrip() for line in choices), flags
-    )
+        head, _wrapped(knob.tooltip, 5), _text(knob.default), "\n      ".join(line.rstrip() for line in choices), flags)
 
 
 def _text(value: object) -> str:

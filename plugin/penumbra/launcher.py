@@ -64,8 +64,7 @@ def find_engine() -> Optional[Runtime]:
     if runtime.protocol != protocol.PROTOCOL_VERSION:
         raise EngineUnavailable(
             "the running engine (process {}, version {}) speaks protocol {}, this side speaks {}; end that process, "
-            "then try again".format(runtime.pid, runtime.version, runtime.protocol, protocol.PROTOCOL_VERSION)
-        )
+            "then try again".format(runtime.pid, runtime.version, runtime.protocol, protocol.PROTOCOL_VERSION))
     try:
         Client(runtime).health()
     except EngineUnavailable:
@@ -81,23 +80,19 @@ def engine_command() -> List[str]:
     chosen = os.environ.get("PENUMBRA_ENGINE")
     if chosen:
         if not os.path.isfile(chosen):
-            raise EngineUnavailable(
-                "$PENUMBRA_ENGINE is {!r}, which is no file; set it to the engine's `penumbra` program".format(chosen)
-            )
+            raise EngineUnavailable("$PENUMBRA_ENGINE is {!r}, which is no file; set it to the engine's `penumbra` "
+                                    "program".format(chosen))
         return [chosen]
     path = home() / "engine.json"
     try:
         command = json.loads(path.read_text(encoding="utf-8"))["command"]
         return [str(word) for word in command]
     except FileNotFoundError as error:
-        raise EngineUnavailable(
-            "no engine is installed for this user ({} is missing); run `python3 install.py nuke` "
-            "or `natron` in Penumbra's folder, or set PENUMBRA_ENGINE".format(path)
-        ) from error
+        raise EngineUnavailable("no engine is installed for this user ({} is missing); run `python3 install.py nuke` "
+                                "or `natron` in Penumbra's folder, or set PENUMBRA_ENGINE".format(path)) from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EngineUnavailable(
-            "{} can't be read ({!r}); run Penumbra's install.py again".format(path, error)
-        ) from error
+        raise EngineUnavailable("{} can't be read ({!r}); run Penumbra's install.py "
+                                "again".format(path, error)) from error
 
 
 def clean_environment() -> Dict[str, str]:
@@ -133,16 +128,8 @@ def _start(call: List[str], deadline: float) -> Runtime:
     with log_path().open("ab") as log:
         before = log.tell()
         try:
-            process = subprocess.Popen(
-                call,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=str(home()),
-                env=clean_environment(),
-                close_fds=True,
-                **_detached(),
-            )
+            process = subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=str(home()),
+                                       env=clean_environment(), close_fds=True, **_detached())
         except OSError as error:
             raise EngineUnavailable("the engine can't be started with {!r}: {}".format(call[0], error)) from error
     while True:

@@ -127,8 +127,7 @@ class NodeSpec:
     def stale_result(self) -> str:
         """The same for a result whose inputs or knobs changed since the solve."""
         return "/penumbra-stale-result/press Solve on this {} node or tick use stale result/frame.####.exr".format(
-            self.label
-        )
+            self.label)
 
 
 #: Colours of a node's tile, as 0xRRGGBBAA.
@@ -141,74 +140,32 @@ PLATE_OUTPUT = Output("plate", "")
 FROM_INPUT, CUSTOM = RANGES = ("from input", "custom")
 
 _FRAMES = (
-    Knob(
-        "range",
-        Kind.CHOICE,
-        "frames",
-        "The frames to solve: all of the plate input, or the two numbers beside.",
-        FROM_INPUT,
-        RANGES,
-    ),
+    Knob("range", Kind.CHOICE, "frames", "The frames to solve: all of the plate input, or the two numbers beside.",
+         FROM_INPUT, RANGES),
     Knob("first", Kind.INT, "first", "First frame to solve, handles included. Used when frames is custom.", 1),
-    Knob(
-        "last",
-        Kind.INT,
-        "last",
-        "Last frame to solve, handles included. Used when frames is custom.",
-        1,
-        same_line=True,
-    ),
+    Knob("last", Kind.INT, "last", "Last frame to solve, handles included. Used when frames is custom.", 1,
+         same_line=True),
 )
 
 _COLOUR = (
-    Knob(
-        "colorspace",
-        Kind.STRING,
-        "colour space",
-        "Colour space of the plate, by name, alias or role of the OCIO config. Empty: what the host knows, that is "
-        "the space of the plate's Read, else the working space of the project.",
-        job="colorspace",
-    ),
-    Knob(
-        "ocio",
-        Kind.FILE,
-        "OCIO config",
-        "OCIO config file, or the name of one built into OpenColorIO. Empty: the host's own config.",
-        job="ocio",
-    ),
+    Knob("colorspace", Kind.STRING, "colour space",
+         "Colour space of the plate, by name, alias or role of the OCIO config. Empty: what the host knows, that is "
+         "the space of the plate's Read, else the working space of the project.", job="colorspace"),
+    Knob("ocio", Kind.FILE, "OCIO config",
+         "OCIO config file, or the name of one built into OpenColorIO. Empty: the host's own config.", job="ocio"),
 )
 
 _SOLVE = (
     Knob("seed", Kind.INT, "seed", "The same inputs and seed give the same result.", 0, job="seed"),
-    Knob(
-        "cold",
-        Kind.BOOL,
-        "cold start",
-        "Start from nothing, not from an earlier solve of it.",
-        False,
-        job="cold",
-        same_line=True,
-    ),
-    Knob(
-        "folder",
-        Kind.FOLDER,
-        "output folder",
-        "Results go into v001, v002 and so on of this folder and are never written over. Empty: the folder penumbra "
-        "beside the script.",
-    ),
-    Knob(
-        "solve",
-        Kind.BUTTON,
-        "Solve",
-        "Write what the engine can't read by itself, solve, and show the result. A render never solves.",
-    ),
-    Knob(
-        "cancel",
-        Kind.BUTTON,
-        "Cancel",
-        "Cancel this node's solve. What was solved so far is kept for the next one.",
-        same_line=True,
-    ),
+    Knob("cold", Kind.BOOL, "cold start", "Start from nothing, not from an earlier solve of it.", False, job="cold",
+         same_line=True),
+    Knob("folder", Kind.FOLDER, "output folder",
+         "Results go into v001, v002 and so on of this folder and are never written over. Empty: the folder penumbra "
+         "beside the script."),
+    Knob("solve", Kind.BUTTON, "Solve",
+         "Write what the engine can't read by itself, solve, and show the result. A render never solves."),
+    Knob("cancel", Kind.BUTTON, "Cancel", "Cancel this node's solve. What was solved so far is kept for the next one.",
+         same_line=True),
     Knob("check", Kind.BUTTON, "Check", "See whether the result still fits the inputs and knobs.", same_line=True),
     Knob("status", Kind.STATUS, "status", "What the node is doing, or why it could not.", "not solved yet"),
 )
@@ -216,23 +173,13 @@ _SOLVE = (
 _ENGINE = (
     Knob("engine_rule", Kind.RULE, "engine"),
     Knob("engine_status", Kind.BUTTON, "Engine status", "Say whether the engine runs, and what it computes on."),
-    Knob(
-        "release_gpu",
-        Kind.BUTTON,
-        "Release GPU",
-        "Make the engine give back its GPU memory. Refused while a job runs.",
-        same_line=True,
-    ),
+    Knob("release_gpu", Kind.BUTTON, "Release GPU",
+         "Make the engine give back its GPU memory. Refused while a job runs.", same_line=True),
 )
 
 _RESULT = (
-    Knob(
-        "use_stale",
-        Kind.BOOL,
-        "use stale result",
-        "Show and render the result although inputs or knobs changed since the solve.",
-        False,
-    ),
+    Knob("use_stale", Kind.BOOL, "use stale result",
+         "Show and render the result although inputs or knobs changed since the solve.", False),
 )
 
 
@@ -261,13 +208,8 @@ def _output_knob(outputs: Tuple[Output, ...]) -> Tuple[Knob, ...]:
 
 def _objects(count: int) -> Tuple[Knob, ...]:
     return tuple(
-        Knob(
-            "mask{}_name".format(slot),
-            Kind.STRING,
-            "name of mask {}".format(slot),
-            "Name of this object's layer: a letter, then letters, digits or underscores.",
-            "object{}".format(slot),
-        )
+        Knob("mask{}_name".format(slot), Kind.STRING, "name of mask {}".format(slot),
+             "Name of this object's layer: a letter, then letters, digits or underscores.", "object{}".format(slot))
         for slot in range(1, count + 1)
     )
 
@@ -293,43 +235,24 @@ OMNIMATTE_LAYERS = NodeSpec(
     kind="omnimatte",
     version=1,
     help="Splits a plate into one premultiplied layer for each object, with the shadows, reflections and dust that "
-    "belong to it, and a clean background. Connect the plate and a rough mask of each object, the front one "
-    "first, name the objects and press Solve. The layers over each other over the background give the plate back.",
+         "belong to it, and a clean background. Connect the plate and a rough mask of each object, the front one "
+         "first, name the objects and press Solve. The layers over each other over the background give the plate back.",
     inputs=(
         _PLATE,
-        *(
-            Input(
-                "mask{}".format(slot),
-                "Rough mask of object {}, counted from the front.".format(slot),
-                "masks",
-                "mask{}_name".format(slot),
-            )
-            for slot in range(1, _OBJECTS + 1)
-        ),
+        *(Input("mask{}".format(slot), "Rough mask of object {}, counted from the front.".format(slot), "masks",
+                "mask{}_name".format(slot)) for slot in range(1, _OBJECTS + 1)),
     ),
     knobs=(
         *_output_knob(_OMNIMATTE_OUTPUTS),
         *_RESULT,
         *_objects(_OBJECTS),
-        Knob(
-            "mask_missing",
-            Kind.CHOICE,
-            "missing mask file",
-            "A frame without a mask file: an error, or an object that is off screen there.",
-            "error",
-            MASK_MISSING,
-            job="mask_missing",
-        ),
+        Knob("mask_missing", Kind.CHOICE, "missing mask file",
+             "A frame without a mask file: an error, or an object that is off screen there.", "error", MASK_MISSING,
+             job="mask_missing"),
         *_FRAMES,
-        Knob(
-            "quality",
-            Kind.CHOICE,
-            "quality",
-            "draft is the closed form alone; standard and final also learn which object an effect belongs to.",
-            "standard",
-            QUALITIES,
-            job="quality",
-        ),
+        Knob("quality", Kind.CHOICE, "quality",
+             "draft is the closed form alone; standard and final also learn which object an effect belongs to.",
+             "standard", QUALITIES, job="quality"),
         *_COLOUR,
         *_SOLVE,
         *_ENGINE,
@@ -338,15 +261,8 @@ OMNIMATTE_LAYERS = NodeSpec(
     outputs=_OMNIMATTE_OUTPUTS,
 )
 
-_QUALITY = Knob(
-    "quality",
-    Kind.CHOICE,
-    "quality",
-    "How much time the solve may take for a better edge.",
-    "standard",
-    QUALITIES,
-    job="quality",
-)
+_QUALITY = Knob("quality", Kind.CHOICE, "quality", "How much time the solve may take for a better edge.", "standard",
+                QUALITIES, job="quality")
 
 _CLEAN_PLATE_OUTPUTS = (
     Output("subject", "subject"),
@@ -362,69 +278,30 @@ CLEAN_PLATE_MATTE = NodeSpec(
     kind="clean-plate",
     version=1,
     help="Lifts a subject from a plate by the same view without it: the subject as a premultiplied layer, its shadows "
-    "and reflections as a layer of their own, and the clean plate brought onto the plate. The clean plate may be "
-    "a still, moved a little and exposed a little differently. Connect both and press Solve. A rough mask helps "
-    "where other things changed too.",
+         "and reflections as a layer of their own, and the clean plate brought onto the plate. The clean plate may be "
+         "a still, moved a little and exposed a little differently. Connect both and press Solve. A rough mask helps "
+         "where other things changed too.",
     inputs=(
         _PLATE,
-        Input(
-            "clean",
-            "The clean plate, a still or a sequence. Nothing connected: the background that Omnimatte "
-            "Layers finds in this shot, for which a mask is needed.",
-            "clean_plate",
-            hint=False,
-            optional=True,
-            unless="mask",
-            absent=AUTO,
-        ),
-        Input(
-            "mask",
-            "Rough mask of the subject; everything else stays in the background.",
-            "masks",
-            object_name="subject",
-            optional=True,
-        ),
+        Input("clean", "The clean plate, a still or a sequence. Nothing connected: the background that Omnimatte "
+              "Layers finds in this shot, for which a mask is needed.", "clean_plate", hint=False, optional=True,
+              unless="mask", absent=AUTO),
+        Input("mask", "Rough mask of the subject; everything else stays in the background.", "masks",
+              object_name="subject", optional=True),
     ),
     knobs=(
         *_output_knob(_CLEAN_PLATE_OUTPUTS),
         *_RESULT,
-        Knob(
-            "effects",
-            Kind.CHOICE,
-            "shadows",
-            "Shadows and reflections as a layer of their own, or merged into the subject's layer.",
-            "separate",
-            EFFECTS,
-            job="effects",
-        ),
-        Knob(
-            "model",
-            Kind.CHOICE,
-            "model",
-            "What finds the subject's alpha. closed-form needs no weights; bgm-v1 and "
-            "bgm-v2, Background Matting, take a checkpoint of yours, added with the command penumbra models add.",
-            "closed-form",
-            CLEAN_PLATE_MODELS,
-            job="model",
-        ),
-        Knob(
-            "refine",
-            Kind.CHOICE,
-            "refine",
-            "Of bgm-v2: which patches it looks at again at full size: a number of them, all, or all that it doubts.",
-            "sampling",
-            REFINE_MODES,
-            job="refine",
-        ),
-        Knob(
-            "mask_missing",
-            Kind.CHOICE,
-            "missing mask file",
-            "A frame without a mask file: an error, or a subject that is off screen there.",
-            "error",
-            MASK_MISSING,
-            job="mask_missing",
-        ),
+        Knob("effects", Kind.CHOICE, "shadows", "Shadows and reflections as a layer of their own, or merged into the "
+             "subject's layer.", "separate", EFFECTS, job="effects"),
+        Knob("model", Kind.CHOICE, "model", "What finds the subject's alpha. closed-form needs no weights; bgm-v1 and "
+             "bgm-v2, Background Matting, take a checkpoint of yours, added with the command penumbra models add.",
+             "closed-form", CLEAN_PLATE_MODELS, job="model"),
+        Knob("refine", Kind.CHOICE, "refine", "Of bgm-v2: which patches it looks at again at full size: a number of "
+             "them, all, or all that it doubts.", "sampling", REFINE_MODES, job="refine"),
+        Knob("mask_missing", Kind.CHOICE, "missing mask file",
+             "A frame without a mask file: an error, or a subject that is off screen there.", "error", MASK_MISSING,
+             job="mask_missing"),
         *_FRAMES,
         _QUALITY,
         *_COLOUR,
@@ -439,20 +316,10 @@ CLEAN_PLATE_MATTE = NodeSpec(
 def _keyframes(what: str) -> Tuple[Knob, ...]:
     return (
         Knob("layer_name", Kind.STRING, "name of the layer", "A letter, then letters, digits or underscores.", "matte"),
-        Knob(
-            "keyframes",
-            Kind.STRING,
-            "keyframes",
-            "The frames on which the keyframe input holds {}, such as "
-            "1001,1019,1036. On all other frames it is not looked at.".format(what),
-        ),
-        Knob(
-            "key_frame",
-            Kind.BUTTON,
-            "Key this frame",
-            "Add the current frame to the keyframes, or take it out again.",
-            same_line=True,
-        ),
+        Knob("keyframes", Kind.STRING, "keyframes", "The frames on which the keyframe input holds {}, such as "
+             "1001,1019,1036. On all other frames it is not looked at.".format(what)),
+        Knob("key_frame", Kind.BUTTON, "Key this frame",
+             "Add the current frame to the keyframes, or take it out again.", same_line=True),
     )
 
 
@@ -469,41 +336,21 @@ TRIMAP_PROPAGATE = NodeSpec(
     kind="trimap",
     version=1,
     help="Carries a few trimaps, or finished mattes, through the whole shot and solves the matte of every frame. "
-    "Connect the plate and a trimap, white inside, grey along the edge, black outside; list the frames on which "
-    "it is right and press Solve. The report names the frame where one more keyframe would help most.",
+         "Connect the plate and a trimap, white inside, grey along the edge, black outside; list the frames on which "
+         "it is right and press Solve. The report names the frame where one more keyframe would help most.",
     inputs=(
         _PLATE,
-        Input(
-            "keyframe",
-            "A trimap or a finished matte, right on the keyframes.",
-            "keyframes",
-            "layer_name",
-            "matte",
-            "keyframes",
-        ),
+        Input("keyframe", "A trimap or a finished matte, right on the keyframes.", "keyframes", "layer_name", "matte",
+              "keyframes"),
     ),
     knobs=(
         *_output_knob(_TRIMAP_OUTPUTS),
         *_RESULT,
         *_keyframes("a trimap or a finished matte"),
-        Knob(
-            "propagation",
-            Kind.CHOICE,
-            "propagation",
-            "What carries the trimaps: motion, likeness to the keyframes, or both.",
-            "both",
-            PROPAGATIONS,
-            job="propagation",
-        ),
-        Knob(
-            "solver",
-            Kind.CHOICE,
-            "solver",
-            "What finds alpha inside the grey band.",
-            "closed-form",
-            TRIMAP_SOLVERS,
-            job="solver",
-        ),
+        Knob("propagation", Kind.CHOICE, "propagation", "What carries the trimaps: motion, likeness to the keyframes, "
+             "or both.", "both", PROPAGATIONS, job="propagation"),
+        Knob("solver", Kind.CHOICE, "solver", "What finds alpha inside the grey band.", "closed-form",
+             TRIMAP_SOLVERS, job="solver"),
         *_FRAMES,
         _QUALITY,
         *_COLOUR,
@@ -526,61 +373,27 @@ MATTE = NodeSpec(
     kind="matte",
     version=1,
     help="Mattes without a trimap. The small network learns the look of this shot from two to eight finished mattes in "
-    "minutes and mattes every frame; rvm, Robust Video Matting with your own checkpoint, needs none and finds "
-    "people. Connect the plate and, for the small network, a finished matte; list the frames on which it is right "
-    "and press Solve.",
+         "minutes and mattes every frame; rvm, Robust Video Matting with your own checkpoint, needs none and finds "
+         "people. Connect the plate and, for the small network, a finished matte; list the frames on which it is right "
+         "and press Solve.",
     inputs=(
         _PLATE,
-        Input(
-            "keyframe",
-            "A finished matte, right on the keyframes: roto, a key, or a result of Trimap Propagate.",
-            "keyframes",
-            "layer_name",
-            "matte",
-            "keyframes",
-            optional=True,
-            unless="model=rvm",
-        ),
+        Input("keyframe", "A finished matte, right on the keyframes: roto, a key, or a result of Trimap Propagate.",
+              "keyframes", "layer_name", "matte", "keyframes", optional=True, unless="model=rvm"),
     ),
     knobs=(
         *_output_knob(_MATTE_OUTPUTS),
         *_RESULT,
         *_keyframes("a finished matte"),
-        Knob(
-            "model",
-            Kind.CHOICE,
-            "model",
-            "small learns from the keyframes of this shot; rvm is a checkpoint of "
-            "yours, added with the command penumbra models add.",
-            "small",
-            MATTE_MODELS,
-            job="model",
-        ),
+        Knob("model", Kind.CHOICE, "model", "small learns from the keyframes of this shot; rvm is a checkpoint of "
+             "yours, added with the command penumbra models add.", "small", MATTE_MODELS, job="model"),
         Knob("steps", Kind.INT, "training steps", "0 lets the engine choose.", 0, job="steps"),
-        Knob(
-            "downsample",
-            Kind.FLOAT,
-            "downsample ratio",
-            "Of rvm; 0 takes the published ratio for the plate's size.",
-            0.0,
-            job="downsample",
-        ),
-        Knob(
-            "both_directions",
-            Kind.BOOL,
-            "both directions",
-            "Run rvm forward and backward and take the mean.",
-            False,
-            job="both_directions",
-        ),
-        Knob(
-            "as_mask",
-            Kind.BOOL,
-            "as mask",
-            "Write rough masks, for the mask inputs of the other nodes.",
-            False,
-            job="as_mask",
-        ),
+        Knob("downsample", Kind.FLOAT, "downsample ratio", "Of rvm; 0 takes the published ratio for the plate's size.",
+             0.0, job="downsample"),
+        Knob("both_directions", Kind.BOOL, "both directions", "Run rvm forward and backward and take the mean.", False,
+             job="both_directions"),
+        Knob("as_mask", Kind.BOOL, "as mask", "Write rough masks, for the mask inputs of the other nodes.", False,
+             job="as_mask"),
         *_FRAMES,
         *_COLOUR,
         *_SOLVE,

@@ -69,7 +69,7 @@ def file_of(pattern: str, frame: int) -> str:
         return pattern
     last = matches[-1]
     padding = len(last.group(0)) if last.group(0).startswith("#") else int(last.group(1) or 1)
-    return os.path.join(folder, name[: last.start()] + "%0*d" % (padding, frame) + name[last.end() :])
+    return os.path.join(folder, name[:last.start()] + "%0*d" % (padding, frame) + name[last.end():])
 
 
 def pattern_of(files: Dict[int, str]) -> Optional[str]:
@@ -84,7 +84,7 @@ def pattern_of(files: Dict[int, str]) -> Optional[str]:
         for spelled in (text, text.lstrip("-")):  # plate-1001 may be frame -1001 or 1001
             if int(spelled) == frame:
                 start = number.end() - len(spelled)
-                pattern = os.path.join(folder, name[:start] + "#" * len(spelled) + name[number.end() :])
+                pattern = os.path.join(folder, name[:start] + "#" * len(spelled) + name[number.end():])
                 if all(file_of(pattern, f) == p for f, p in files.items()):
                     return pattern
     return None
@@ -93,11 +93,8 @@ def pattern_of(files: Dict[int, str]) -> Optional[str]:
 def check_path(path: str, where: str) -> None:
     """Raise Refused when the path holds a place for a stereo view."""
     if _VIEW.search(path):
-        raise Refused(
-            "{}: {} has a place for a stereo view; views can't be solved yet, so read one view by its own path".format(
-                where, path
-            )
-        )
+        raise Refused("{}: {} has a place for a stereo view; views can't be solved yet, so read one view by its own "
+                      "path".format(where, path))
 
 
 def frames_of(first: int, last: int) -> Tuple[int, ...]:
@@ -160,10 +157,8 @@ def route_all(spec: NodeSpec, seen: List[Seen], frames: Dict[str, Tuple[int, ...
     spaces = {(r.read.raw or r.read.colorspace) if r.read else "" for r in routes if r.name in pictures}
     if len(spaces) < 2:
         return routes
-    return [
-        route(replace(s, read=None), frames[s.name], folder, True) if s.name in pictures else r
-        for s, r in zip(seen, routes)
-    ]
+    return [route(replace(s, read=None), frames[s.name], folder, True) if s.name in pictures else r
+            for s, r in zip(seen, routes)]
 
 
 def prepare(route: Route) -> None:
@@ -178,9 +173,8 @@ def prepare(route: Route) -> None:
                 raise Refused("{}: there is no file for frame {}, expected {}".format(route.name, frame, source))
             _link(source, file_of(route.pattern, frame))
     except OSError as error:
-        raise Refused(
-            "{}: {} can't be written ({}); choose another output folder".format(route.name, folder, error.strerror)
-        ) from error
+        raise Refused("{}: {} can't be written ({}); choose another output folder".format(
+            route.name, folder, error.strerror)) from error
 
 
 def record(route: Route) -> None:
@@ -190,10 +184,8 @@ def record(route: Route) -> None:
     for frame in route.frames:
         mark = stamp(file_of(route.pattern, frame))
         if not mark or not mark[0]:
-            raise Refused(
-                "{}: frame {} was not written to {}; look at the host's messages for the reason (a missing "
-                "file above the node, a full disk)".format(route.name, frame, route.pattern)
-            )
+            raise Refused("{}: frame {} was not written to {}; look at the host's messages for the reason (a missing "
+                          "file above the node, a full disk)".format(route.name, frame, route.pattern))
         written[str(frame)] = mark
     _write_json(path, written)
 
@@ -225,14 +217,12 @@ def next_version(folder: str) -> str:
             except FileExistsError:
                 number += 1
     except OSError as error:
-        raise Refused(
-            "output folder {} can't be written ({}); choose another one".format(folder, error.strerror)
-        ) from error
+        raise Refused("output folder {} can't be written ({}); choose another one".format(
+            folder, error.strerror)) from error
 
 
-def words(
-    spec: NodeSpec, values: Dict[str, Any], inputs: Iterable[str], frames: Tuple[int, ...], colorspace: str, ocio: str
-) -> Dict[str, Any]:
+def words(spec: NodeSpec, values: Dict[str, Any], inputs: Iterable[str], frames: Tuple[int, ...], colorspace: str,
+          ocio: str) -> Dict[str, Any]:
     """What a job says beside its files: the part that makes a result stale when it changes.
 
     `values` by knob name; `inputs` are the connected ones; `colorspace` and `ocio` what empty knobs stand for.
@@ -307,11 +297,8 @@ def check_inputs(spec: NodeSpec, connected: Iterable[str], values: Dict[str, Any
     for given in spec.inputs:
         knob, _, value = given.unless.partition("=")
         if knob and not there.intersection((given.name, knob)) and values.get(knob) != value:
-            raise Refused(
-                "nothing is connected to {}; connect it, or {}".format(
-                    given.name, "set {} to {}".format(knob, value) if value else knob
-                )
-            )
+            raise Refused("nothing is connected to {}; connect it, or {}".format(
+                given.name, "set {} to {}".format(knob, value) if value else knob))
     if masks and not there.intersection(masks):
         raise Refused("no mask is connected; connect a rough mask of each object, the front one to {}".format(masks[0]))
 
@@ -331,9 +318,8 @@ def read_manifest(manifest: str) -> Dict[str, Any]:
     """What a result is made of: `words`, `inputs` and `raw`. Raises Refused when the file is gone."""
     made = _read_json(manifest)
     if not made:
-        raise Refused(
-            "{} is gone or can't be read, so nobody knows what the result was made of; solve again".format(manifest)
-        )
+        raise Refused("{} is gone or can't be read, so nobody knows what the result was made of; solve "
+                      "again".format(manifest))
     return made
 
 

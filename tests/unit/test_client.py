@@ -76,15 +76,8 @@ class ClientTest(unittest.TestCase):
         return server
 
     def test_each_call_asks_for_its_own_thing_and_brings_the_token(self):
-        server = self.serve(
-            (201, STATUS),
-            (200, STATUS),
-            (200, [STATUS]),
-            (200, STATUS),
-            (200, HEALTH),
-            (200, b'{"message": "freed"}'),
-            (202, b'{"message": "bye"}'),
-        )
+        server = self.serve((201, STATUS), (200, STATUS), (200, [STATUS]), (200, STATUS), (200, HEALTH),
+                            (200, b'{"message": "freed"}'), (202, b'{"message": "bye"}'))
         client = server.client()
         self.assertEqual(client.submit(JOB, "key-1"), STATUS)
         self.assertEqual(client.status("j1"), STATUS)
@@ -93,18 +86,9 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(client.health(), HEALTH)
         self.assertEqual(client.release_gpu(), "freed")
         self.assertEqual(client.shutdown(), "bye")
-        self.assertEqual(
-            [request[:2] for request in server.requests],
-            [
-                ("POST", "/v1/jobs"),
-                ("GET", "/v1/jobs/j1"),
-                ("GET", "/v1/jobs"),
-                ("DELETE", "/v1/jobs/j%2F2"),
-                ("GET", "/v1/health"),
-                ("POST", "/v1/gpu/release"),
-                ("POST", "/v1/shutdown"),
-            ],
-        )
+        self.assertEqual([request[:2] for request in server.requests], [
+            ("POST", "/v1/jobs"), ("GET", "/v1/jobs/j1"), ("GET", "/v1/jobs"), ("DELETE", "/v1/jobs/j%2F2"),
+            ("GET", "/v1/health"), ("POST", "/v1/gpu/release"), ("POST", "/v1/shutdown")])
         self.assertEqual({request[2]["Authorization"] for request in server.requests}, {"Bearer the-token"})
         self.assertEqual(server.requests[0][2]["Idempotency-Key"], "key-1")
         self.assertEqual(json.loads(server.requests[0][3].decode()), to_wire(JOB))
@@ -145,10 +129,8 @@ class ClientTest(unittest.TestCase):
         pauses = []
         client = server.client(pause=pauses.append)
         self.assertEqual(list(client.watch("j1")), [RUNNING, LATER, DONE])
-        self.assertEqual(
-            [request[1] for request in server.requests],
-            ["/v1/jobs/j1/events?after=0", "/v1/jobs/j1", "/v1/jobs/j1/events?after=2"],
-        )
+        self.assertEqual([request[1] for request in server.requests],
+                         ["/v1/jobs/j1/events?after=0", "/v1/jobs/j1", "/v1/jobs/j1/events?after=2"])
         self.assertEqual(len(pauses), 1)
 
     def test_watch_polls_where_no_stream_comes_through(self):

@@ -164,20 +164,14 @@ class Command(LauncherTest):
 class Start(LauncherTest):
     def test_it_is_started_once_apart_and_in_a_clean_environment(self):
         foreign = {
-            "PYTHONPATH": "/host",
-            "PYTHONHOME": "/host",
-            "PYTHONNOUSERSITE": "1",
-            "LD_LIBRARY_PATH": "/host",
-            "LD_PRELOAD": "",
-            "DYLD_INSERT_LIBRARIES": "/host",
-            "QT_API": "pyside2",
-            "QT_PLUGIN_PATH": "/host",
+            "PYTHONPATH": "/host", "PYTHONHOME": "/host", "PYTHONNOUSERSITE": "1", "LD_LIBRARY_PATH": "/host",
+            "LD_PRELOAD": "", "DYLD_INSERT_LIBRARIES": "/host", "QT_API": "pyside2", "QT_PLUGIN_PATH": "/host",
         }
         kept = {"OCIO": "/config.ocio", "CUDA_VISIBLE_DEVICES": "1", "PENUMBRA_HOME": str(self.home)}
         with mock.patch.dict(os.environ, dict(foreign, **kept)):
             runtime = launcher.ensure_engine(self.fake_engine())
             self.assertEqual(launcher.ensure_engine(["/not/needed"]), runtime)
-        (start,) = self.starts()
+        start, = self.starts()
         self.assertEqual(start["words"], ["serve", "--idle-exit", str(launcher.IDLE_EXIT_MINUTES)])
         self.assertEqual(set(foreign) & set(start["environ"]), set())
         self.assertEqual({name: start["environ"].get(name) for name in kept}, kept)

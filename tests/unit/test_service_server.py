@@ -43,7 +43,9 @@ def start(own_home: Path) -> Iterator[Start]:
     def run(**options: Any) -> "subprocess.Popen[str]":
         words = [sys.executable, "-c", CODE, json.dumps(options)]
         surroundings = {**os.environ, **with_runners()}
-        process = subprocess.Popen(words, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            words, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
         processes.append(process)
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":

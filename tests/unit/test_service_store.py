@@ -61,7 +61,9 @@ def test_recovery_fails_what_was_begun_and_leaves_the_rest(jobs: JobStore, tmp_p
     }  # fmt: skip
 
 
-def test_recovery_forgets_what_ended_long_ago(jobs: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_recovery_forgets_what_ended_long_ago(
+    jobs: JobStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     now = store.time.time()
     monkeypatch.setattr(store.time, "time", lambda: now - 31 * 86400)
     jobs.add("old", job(tmp_path), "")

@@ -82,7 +82,9 @@ def test_errors_for_the_user_are_told_as_they_are() -> None:
         (OSError(errno.ENOSPC, "No space left on device", "/o/a.exr"), "/o/a.exr"),
     ],
 )
-def test_other_errors_are_logged_and_say_where(error: Exception, sign: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_other_errors_are_logged_and_say_where(
+    error: Exception, sign: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.ERROR):
         failure = failure_of(error, "/the/log")
     assert failure.code == 5

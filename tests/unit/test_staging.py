@@ -210,9 +210,8 @@ class Folders(unittest.TestCase):
         manifest = staging.write_manifest(self.folder, said, seen, False)
         self.assertEqual(staging.changes(manifest, said, seen), [])
         other = dict(said, quality="final", ocio="/c.ocio")
-        self.assertEqual(
-            staging.changes(manifest, other, seen), ["ocio was empty, is /c.ocio", "quality was draft, is final"]
-        )
+        self.assertEqual(staging.changes(manifest, other, seen),
+                         ["ocio was empty, is /c.ocio", "quality was draft, is final"])
         self.assertEqual(staging.changes(manifest, said, []), ["plate was disconnected"])
         self.assertEqual(staging.changes(manifest, said, [*seen, Seen("mask1", "", [])]), ["mask1 was connected"])
         seen[0].tree = "another"
@@ -330,17 +329,8 @@ class Keyframes(unittest.TestCase):
             staging.keyed("one", 1001)
 
     def test_other_keyframes_make_a_result_stale(self):
-        said = [
-            staging.words(
-                TRIMAP_PROPAGATE,
-                self.values(TRIMAP_PROPAGATE, keyframes=keys),
-                ["plate", "keyframe"],
-                (1001,),
-                "scene_linear",
-                "",
-            )
-            for keys in ("1001", "1001,1002")
-        ]
+        said = [staging.words(TRIMAP_PROPAGATE, self.values(TRIMAP_PROPAGATE, keyframes=keys), ["plate", "keyframe"],
+                              (1001,), "scene_linear", "") for keys in ("1001", "1001,1002")]
         self.assertNotEqual(said[0], said[1])
         self.assertIn("keyframes", TRIMAP_PROPAGATE.solve_knobs)
 

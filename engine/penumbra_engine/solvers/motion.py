@@ -32,7 +32,9 @@ class Motion:
         y, x = np.mgrid[0 : picture.shape[0], 0 : picture.shape[1]].astype(np.float32)
         return fetched(picture[None], x + dx, y + dy)[0], trusted
 
-    def beside(self, index: int, surely: np.ndarray, here: np.ndarray, frames: int) -> Iterator[tuple[int, np.ndarray]]:
+    def beside(
+        self, index: int, surely: np.ndarray, here: np.ndarray, frames: int
+    ) -> Iterator[tuple[int, np.ndarray]]:
         """The frames beside one, so many to either side, as far as motion can be followed, and where each pixel of an
         object is there: 2 x h x w, x and y, as `here` says it of the frame itself. surely: h x w bool, where the object
         surely is. Along its edge motion is measured badly, so it goes on there as it is inside."""

@@ -34,14 +34,8 @@ def in_background(work: Callable[[], None]) -> None:
 class Follower:
     """One job being followed: `run` once, on any thread; `cancel` and `leave` from any other."""
 
-    def __init__(
-        self,
-        connect: Callable[[], Client],
-        job: Any = None,
-        key: str = "",
-        job_id: str = "",
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, connect: Callable[[], Client], job: Any = None, key: str = "", job_id: str = "",
+                 clock: Callable[[], float] = time.monotonic) -> None:
         """`job` is handed in under the idempotency key `key`, unless `job_id` names one the engine has already."""
         self._connect, self._job, self._key, self._id, self._clock = connect, job, key, job_id, clock
         self._cancelled = threading.Event()
@@ -61,13 +55,8 @@ class Follower:
             last = Event(0, JobState.FAILED, failure=error.failure)
         except Exception as error:  # a thread that dies silently would leave the node "solving" for ever
             traceback.print_exc()
-            last = Event(
-                0,
-                JobState.FAILED,
-                failure=Failure(
-                    int(ErrorCode.ENGINE), "an error inside Penumbra, {!r}; the terminal says more".format(error)
-                ),
-            )
+            last = Event(0, JobState.FAILED, failure=Failure(
+                int(ErrorCode.ENGINE), "an error inside Penumbra, {!r}; the terminal says more".format(error)))
         if last is not None and not self._left:
             tell(last)
 
@@ -153,10 +142,8 @@ def say(event: Event) -> str:
     progress = event.progress
     if progress is None:
         return event.state.value
-    parts = [
-        "{} {} of {}".format(progress.stage, progress.done, progress.total),
-        "{:.0f} %".format(100 * progress.fraction),
-    ]
+    parts = ["{} {} of {}".format(progress.stage, progress.done, progress.total),
+             "{:.0f} %".format(100 * progress.fraction)]
     if progress.eta_seconds is not None:
         parts.append("{:.0f} s left".format(progress.eta_seconds))
     if progress.message:

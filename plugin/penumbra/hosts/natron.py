@@ -16,26 +16,11 @@ from ..staging import ReadFiles, Refused, Route, Seen
 from . import solve as flow
 
 #: Params every node has that say how it looks or what it tells, not what it does.
-_LOOKS = frozenset(
-    (
-        "userTextArea",
-        "hideInputs",
-        "forceCaching",
-        "enablePreview",
-        "nodeInfos",
-        "nodeLifeTime",
-        "enableNodeLifeTime",
-        "onParamChanged",
-        "onInputChanged",
-        "afterNodeCreated",
-        "beforeNodeRemoval",
-        "NatronOfxParamStringSublabelName",
-        "fileInfo",
-        "availableViews",
-        "ParamExistingInstance",
-        "timeDomainUserEdited",
-    )
-)
+_LOOKS = frozenset((
+    "userTextArea", "hideInputs", "forceCaching", "enablePreview", "nodeInfos", "nodeLifeTime", "enableNodeLifeTime",
+    "onParamChanged", "onInputChanged", "afterNodeCreated", "beforeNodeRemoval", "NatronOfxParamStringSublabelName",
+    "fileInfo", "availableViews", "ParamExistingInstance", "timeDomainUserEdited",
+))
 _NO_VALUE = ("Button", "Page", "Group", "Separator")
 
 #: The space that Natron's Reads convert to and its Writes from.
@@ -99,9 +84,8 @@ class NatronPanel(flow.Panel):
         if mark is None:
             raise Refused("{} is no node of Penumbra".format(node.getScriptName()))
         if mark.get() not in NODES:
-            raise Refused(
-                "{} is a {} node, which this Penumbra does not know; update it".format(node.getScriptName(), mark.get())
-            )
+            raise Refused("{} is a {} node, which this Penumbra does not know; update it".format(
+                node.getScriptName(), mark.get()))
         self.node = node
         self.app = app
         self.spec: NodeSpec = NODES[mark.get()]
@@ -118,7 +102,7 @@ class NatronPanel(flow.Panel):
             colour = STALE_COLOUR if values["stale"] else TILE_COLOUR
             self.node.setColor(*((colour >> shift & 255) / 255.0 for shift in (24, 16, 8)))
             label = self.node.getLabel()
-            plain = label[: -len(_SUFFIX)] if label.endswith(_SUFFIX) else label
+            plain = label[:-len(_SUFFIX)] if label.endswith(_SUFFIX) else label
             self.node.setLabel(plain + _SUFFIX if values["stale"] else plain)
 
     def alive(self) -> bool:
@@ -141,11 +125,8 @@ class NatronPanel(flow.Panel):
     def refuse(self) -> None:
         views = self.app.getViewNames()
         if len(views) > 1:
-            raise Refused(
-                "the project has the views {}; views can't be solved yet, so solve in a project with one view".format(
-                    ", ".join(views)
-                )
-            )
+            raise Refused("the project has the views {}; views can't be solved yet, so solve in a project with one "
+                          "view".format(", ".join(views)))
 
     def connected(self) -> List[str]:
         return [given.name for index, given in enumerate(self.spec.inputs) if self.node.getInput(index) is not None]
@@ -176,11 +157,8 @@ class NatronPanel(flow.Panel):
         return int(self.app.timelineGetTime())
 
     def folder(self, given: str) -> str:
-        path = (
-            _expanded(given, self.app)
-            if given
-            else "penumbra/{}-{}".format(self.spec.name, self.node.getParam("node_uuid").get()[:8])
-        )
+        path = _expanded(given, self.app) if given else "penumbra/{}-{}".format(
+            self.spec.name, self.node.getParam("node_uuid").get()[:8])
         if os.path.isabs(path):
             return path
         project = _project_folder(self.app)
@@ -231,9 +209,8 @@ class NatronPanel(flow.Panel):
     def show(self, results: List[Tuple[Output, str]], frames: Tuple[int, ...], raw: bool, colorspace: str) -> None:
         reads = [(self._inner("Read_" + output.name), raw or output.data, pattern) for output, pattern in results]
         # All or none: a space that is not there must not leave Reads of two results.
-        spaces = [
-            read.getParam("ocioOutputSpace").get() if as_is else _offered(read, colorspace) for read, as_is, _ in reads
-        ]
+        spaces = [read.getParam("ocioOutputSpace").get() if as_is else _offered(read, colorspace)
+                  for read, as_is, _ in reads]
         for (read, _, pattern), space in zip(reads, spaces):
             read.getParam("ocioInputSpace").set(space)
             read.getParam("filename").set(pattern)
@@ -336,21 +313,11 @@ def _shapes(roto: Any, layer: Any) -> Iterator[str]:
         elif hasattr(item, "getNumControlPoints"):
             points = range(item.getNumControlPoints())
             for time in item.getKeyframes() or [0.0]:
-                yield "{} {}".format(
-                    time,
-                    [
-                        (item.getControlPointPosition(point, time), item.getFeatherPointPosition(point, time))
-                        for point in points
-                    ],
-                )
-            for param in (
-                item.getActivatedParam(),
-                item.getOpacityParam(),
-                item.getFeatherDistanceParam(),
-                item.getFeatherFallOffParam(),
-                item.getColorParam(),
-                item.getCompositingOperatorParam(),
-            ):
+                yield "{} {}".format(time, [
+                    (item.getControlPointPosition(point, time), item.getFeatherPointPosition(point, time))
+                    for point in points])
+            for param in (item.getActivatedParam(), item.getOpacityParam(), item.getFeatherDistanceParam(),
+                          item.getFeatherFallOffParam(), item.getColorParam(), item.getCompositingOperatorParam()):
                 yield _param_text(param)
 
 
@@ -397,10 +364,8 @@ def _offered(read: Any, name: str) -> str:
     names = [option.split("/")[-1] for option in choice.getOptions()]
     if name in names or name == _WORKING:
         return name
-    raise Refused(
-        "the layers are in {}, which Natron's OCIO config does not offer; open them by hand, or solve with "
-        "Natron's own config".format(name)
-    )
+    raise Refused("the layers are in {}, which Natron's OCIO config does not offer; open them by hand, or solve with "
+                  "Natron's own config".format(name))
 
 
 def _components(given: Input, top: Any) -> str:

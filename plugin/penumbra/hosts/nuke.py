@@ -15,38 +15,12 @@ from ..staging import ReadFiles, Refused, Route, Seen
 from . import solve as flow
 
 #: Knobs every node has that say how it looks, not what it does.
-_LOOKS = frozenset(
-    (
-        "name",
-        "xpos",
-        "ypos",
-        "selected",
-        "label",
-        "note_font",
-        "note_font_size",
-        "note_font_color",
-        "tile_color",
-        "gl_color",
-        "hide_input",
-        "bookmark",
-        "postage_stamp",
-        "postage_stamp_frame",
-        "dope_sheet",
-        "indicators",
-        "icon",
-        "autolabel",
-        "help",
-        "panel",
-        "lifetimeStart",
-        "lifetimeEnd",
-        "useLifetime",
-        "cached",
-        "onCreate",
-        "onDestroy",
-        "knobChanged",
-        "updateUI",
-    )
-)
+_LOOKS = frozenset((
+    "name", "xpos", "ypos", "selected", "label", "note_font", "note_font_size", "note_font_color", "tile_color",
+    "gl_color", "hide_input", "bookmark", "postage_stamp", "postage_stamp_frame", "dope_sheet", "indicators",
+    "icon", "autolabel", "help", "panel", "lifetimeStart", "lifetimeEnd", "useLifetime", "cached", "onCreate",
+    "onDestroy", "knobChanged", "updateUI",
+))
 
 #: What Nuke's own (not OCIO) colour management calls spaces, by names that OCIO configs share.
 _NUKE_LUTS = {"linear": "lin_rec709_srgb", "sRGB": "srgb_tx"}
@@ -108,9 +82,8 @@ class NukePanel(flow.Panel):
         if knob is None:
             raise Refused("{} is no node of Penumbra".format(node.name()))
         if knob.value() not in NODES:
-            raise Refused(
-                "{} is a {} node, which this Penumbra does not know; update it".format(node.name(), knob.value())
-            )
+            raise Refused("{} is a {} node, which this Penumbra does not know; update it".format(
+                node.name(), knob.value()))
         self.node = node
         self.spec: NodeSpec = NODES[knob.value()]
         self.interactive = bool(nuke.GUI)
@@ -145,11 +118,8 @@ class NukePanel(flow.Panel):
     def refuse(self) -> None:
         views = nuke.views()
         if len(views) > 1:
-            raise Refused(
-                "the project has the views {}; views can't be solved yet, so solve in a project with one view".format(
-                    ", ".join(views)
-                )
-            )
+            raise Refused("the project has the views {}; views can't be solved yet, so solve in a project with one "
+                          "view".format(", ".join(views)))
 
     def connected(self) -> List[str]:
         return [given.name for index, given in enumerate(self.spec.inputs) if self.node.input(index) is not None]
@@ -175,11 +145,8 @@ class NukePanel(flow.Panel):
         return int(nuke.frame())
 
     def folder(self, given: str) -> str:
-        path = (
-            _evaluated(self.node["folder"])
-            if given
-            else "penumbra/{}-{}".format(self.spec.name, self.node["node_uuid"].value()[:8])
-        )
+        path = _evaluated(self.node["folder"]) if given else "penumbra/{}-{}".format(
+            self.spec.name, self.node["node_uuid"].value()[:8])
         if os.path.isabs(path):
             return path
         script = _script_folder()
@@ -206,11 +173,8 @@ class NukePanel(flow.Panel):
         for path in (os.path.join(folder, name, "config.ocio"), os.path.join(folder, name + ".ocio")):
             if os.path.isfile(path):
                 return path
-        raise Refused(
-            "the file of Nuke's OCIO config {} was not found in {}; name it in the knob OCIO config".format(
-                name, folder
-            )
-        )
+        raise Refused("the file of Nuke's OCIO config {} was not found in {}; name it in the knob OCIO config".format(
+            name, folder))
 
     def write(self, routes: List[Route], done: Callable[[str], None]) -> None:
         problem = ""
@@ -232,14 +196,8 @@ class NukePanel(flow.Panel):
             for (read, as_is, pattern), space in zip(reads, spaces):
                 read["raw"].setValue(as_is)
                 read["file"].setValue(pattern)
-                for name, value in (
-                    ("first", frames[0]),
-                    ("last", frames[-1]),
-                    ("origfirst", frames[0]),
-                    ("origlast", frames[-1]),
-                    ("origset", True),
-                    ("on_error", "error"),
-                ):
+                for name, value in (("first", frames[0]), ("last", frames[-1]), ("origfirst", frames[0]),
+                                    ("origlast", frames[-1]), ("origset", True), ("on_error", "error")):
                     read[name].setValue(value)
                 if not as_is:
                     read["colorspace"].setValue(space)
@@ -265,10 +223,8 @@ class NukePanel(flow.Panel):
         top = self.node.input(self.spec.inputs.index(given))
         edition = _edition()
         if edition and top is not None and (top.width() > edition[1] or top.height() > edition[2]):
-            raise Refused(
-                "Nuke {} writes at most {} x {}, {} is {} x {}; connect a Read itself, so that nothing has "
-                "to be written".format(*edition, route.name, top.width(), top.height())
-            )
+            raise Refused("Nuke {} writes at most {} x {}, {} is {} x {}; connect a Read itself, so that nothing has "
+                          "to be written".format(*edition, route.name, top.width(), top.height()))
         with _no_undo():
             write["file"].setValue(route.pattern.replace("\\", "/"))
             write["channels"].setValue(_channels(given, top))
@@ -440,7 +396,5 @@ def _choice(knob: nuke.Knob, name: str) -> str:
     for choice in choices:
         if wanted and wanted in (choice, _space(choice)):
             return choice
-    raise Refused(
-        "the layers are in {}, which the Read of this project does not offer; open them by hand, or solve "
-        "with the project's own OCIO config".format(name)
-    )
+    raise Refused("the layers are in {}, which the Read of this project does not offer; open them by hand, or solve "
+                  "with the project's own OCIO config".format(name))

@@ -105,11 +105,8 @@ def solve(panel: Panel, first: Optional[int] = None, last: Optional[int] = None)
     """
     made = panel.values()["version"]
     if made > panel.spec.version:
-        raise Refused(
-            "this node is of version {}, this Penumbra knows version {}; update Penumbra".format(
-                made, panel.spec.version
-            )
-        )
+        raise Refused("this node is of version {}, this Penumbra knows version {}; update Penumbra".format(
+            made, panel.spec.version))
     panel.refuse()
     key = claim(panel)
     if key in _running or key in _writing:
@@ -362,16 +359,8 @@ def _settle(panel: Panel, out: str, event: Event) -> str:
         return str(error)
     there = [output for output, pattern in results if pattern != panel.spec.no_result]
     shown = sum(1 << panel.spec.outputs.index(output) for output in there)
-    panel.put(
-        result=out,
-        manifest=manifest,
-        stale=False,
-        solved_first=frames[0],
-        solved_last=frames[-1],
-        shown=shown,
-        badge=os.path.basename(out),
-        status=say(event),
-    )
+    panel.put(result=out, manifest=manifest, stale=False, solved_first=frames[0], solved_last=frames[-1], shown=shown,
+              badge=os.path.basename(out), status=say(event))
     if panel.interactive:
         check(panel)  # somebody may have turned a knob meanwhile
     return ""
@@ -395,5 +384,4 @@ def _health(client: Client) -> str:
     health = client.health()
     device = " on " + health.device if health.device else ""
     return "engine {} is {}, its worker {}{}, {} queued; log {}".format(
-        health.version, health.state, health.worker, device, health.queued, health.log
-    )
+        health.version, health.state, health.worker, device, health.queued, health.log)

@@ -35,7 +35,8 @@ class SelfTest(object):
 
     def group(self):
         self.node = self._paste()
-        return "{}, {} knobs, inner nodes {}".format(self.node.name(), len(self.node.knobs()), len(self.node.nodes()))
+        return "{}, {} knobs, inner nodes {}".format(
+            self.node.name(), len(self.node.knobs()), len(self.node.nodes()))
 
     def gizmo(self):
         return nuke.createNode("OmnimatteLayers", inpanel=False).Class()
@@ -124,19 +125,9 @@ class SelfTest(object):
 
 
 STEPS = (
-    "python",
-    "plug_in",
-    "group",
-    "gizmo",
-    "nothing_solved_nothing_rendered",
-    "engine",
-    "frames_are_written_and_solved",
-    "result_is_fresh",
-    "result_renders",
-    "outside_of_the_range_it_fails",
-    "another_knob_makes_it_stale",
-    "stale_is_not_rendered",
-    "another_input_makes_it_stale",
+    "python", "plug_in", "group", "gizmo", "nothing_solved_nothing_rendered", "engine",
+    "frames_are_written_and_solved", "result_is_fresh", "result_renders", "outside_of_the_range_it_fails",
+    "another_knob_makes_it_stale", "stale_is_not_rendered", "another_input_makes_it_stale",
 )
 
 

@@ -594,7 +594,7 @@ def words(text: str) -> list[str]:
         elif text[at] == '"':
             match = re.compile(r'"((?:[^"\\]|\\.)*)"', re.DOTALL).match(text, at)
             if not match:
-                raise ValueError(f"no end of quotes: {text[at : at + 60]}")
+                raise ValueError(f"no end of quotes: {text[at:at + 60]}")
             if re.search(r"(?<!\\)[\[$]", match[1]):
                 raise ValueError(f"an expression in quotes: {match[0]}")
             found.append(re.sub(r"\\(.)", lambda m: "\n" if m[1] == "n" else m[1], match[1]))
@@ -603,7 +603,7 @@ def words(text: str) -> list[str]:
             depth, start = 0, at
             while True:
                 if at >= len(text):
-                    raise ValueError(f"no end of braces: {text[start : start + 60]}")
+                    raise ValueError(f"no end of braces: {text[start:start + 60]}")
                 depth += {"{": 1, "}": -1}.get(text[at], 0)
                 at += 1
                 if depth == 0:
