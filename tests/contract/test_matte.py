@@ -17,7 +17,7 @@ from rvm_weights import rvm_home
 
 FRAMES = range(1001, 1013)
 KEYED = (1001, 1007, 1012)
-STEPS = 8
+STEPS = 4
 
 
 def solve(job: MatteJob, cache: Path) -> tuple[Result, list[Progress]]:

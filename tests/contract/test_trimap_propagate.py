@@ -30,7 +30,7 @@ def solve(job: TrimapJob, cache: Path) -> Result:
 
 @pytest.fixture(autouse=True, scope="module")
 def short_training() -> Iterator[None]:
-    with mock.patch.dict(likeness._STEPS, draft=60):
+    with mock.patch.dict(likeness._STEPS, draft=40):
         yield
 
 
@@ -110,7 +110,7 @@ def test_a_cancelled_solve_goes_on_and_gives_the_same(
     steps = run(make(out), cache)
     while next(steps).stage != "likeness":
         pass
-    for _ in range(40):
+    for _ in range(20):
         next(steps)
     steps.close()
     assert not list(out.rglob("*.exr"))

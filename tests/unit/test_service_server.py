@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,19 @@ needs_modes = pytest.mark.skipif(os.name == "nt", reason="Windows has no file mo
 @pytest.fixture
 def start(own_home: Path) -> Iterator[Start]:
     """Start an engine process and wait until it listens."""
+    with starting(own_home) as run:
+        yield run
+
+
+@contextmanager
+def starting(home: Path) -> Iterator[Start]:
+    """The same for the block."""
     processes = []
 
     def run(**options: Any) -> "subprocess.Popen[str]":
         words = [sys.executable, "-c", CODE, json.dumps(options)]
-        surroundings = {**os.environ, **with_runners()}
-        process = subprocess.Popen(
-            words, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        surroundings = {**os.environ, **with_runners(), "PENUMBRA_HOME": str(home)}
+        process = subprocess.Popen(words, env=surroundings, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         processes.append(process)
         assert process.stdout is not None
         if process.stdout.readline() != "ready\n":
@@ -58,27 +64,40 @@ def start(own_home: Path) -> Iterator[Start]:
         process.communicate()
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, int]]:
+    """The home and the process of one that nothing ends."""
+    home = tmp_path_factory.mktemp("shared") / "home"
+    with starting(home) as run:
+        yield home, run().pid
+
+
+@pytest.fixture
+def running(shared: tuple[Path, int], monkeypatch: pytest.MonkeyPatch) -> tuple[Path, int]:
+    monkeypatch.setenv("PENUMBRA_HOME", str(shared[0]))
+    return shared
+
+
 def client() -> Client:
     runtime = launcher.find_engine()
     assert runtime is not None
     return Client(runtime)
 
 
-def test_the_runtime_file_says_where_and_only_to_its_user(start: Start, own_home: Path) -> None:
-    process = start()
-    path = own_home / "run" / "runtime.json"
+def test_the_runtime_file_says_where_and_only_to_its_user(running: tuple[Path, int]) -> None:
+    home, pid = running
+    path = home / "run" / "runtime.json"
     runtime = launcher.find_engine()
     assert runtime is not None
-    assert (runtime.pid, runtime.host, runtime.socket) == (process.pid, "127.0.0.1", "")
-    assert (runtime.start_time, runtime.protocol) == (launcher.process_start(process.pid), PROTOCOL_VERSION)
+    assert (runtime.pid, runtime.host, runtime.socket) == (pid, "127.0.0.1", "")
+    assert (runtime.start_time, runtime.protocol) == (launcher.process_start(pid), PROTOCOL_VERSION)
     assert Path(runtime.log).exists()
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["engine.lock", "runtime.json"]
 
 
 @needs_modes
-def test_the_runtime_file_is_private_and_the_folder_too(start: Start, own_home: Path) -> None:
-    start()
-    path = own_home / "run" / "runtime.json"
+def test_the_runtime_file_is_private_and_the_folder_too(running: tuple[Path, int]) -> None:
+    path = running[0] / "run" / "runtime.json"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -110,8 +129,8 @@ def test_an_idle_one_ends_by_itself(start: Start) -> None:
     assert not launcher.runtime_path().exists()
 
 
-def test_a_second_engine_is_refused(start: Start) -> None:
-    start()
+@pytest.mark.usefixtures("running")
+def test_a_second_engine_is_refused() -> None:
     before = launcher.find_engine()
     with pytest.raises(EngineError, match="already runs"):
         server.serve()
