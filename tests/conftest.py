@@ -1,7 +1,9 @@
 """What every test may ask for. Heavy libraries are imported inside the fixtures; the host side's tests need none."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -17,6 +19,13 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PENUMBRA_HOME", str(home))
     monkeypatch.delenv("OCIO", raising=False)
     return home
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """What tests write need not outlive a power failure. Those that look at when it is called bring their own."""
+    with mock.patch("os.fsync"):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -80,6 +80,20 @@ def test_a_passing_bright_object_is_not_the_rest(clean: Tensor, samples: Tensor,
     assert (undisturbed(samples, valid, NOISE, EQUAL) - clean)[:, 4:12, 5:15].abs().max() < 0.03
 
 
+def test_a_reflection_is_not_the_rest_though_it_is_bright_and_often_there(valid: Tensor) -> None:
+    floor = torch.tensor([0.30, 0.32, 0.35])[:, None, None].expand(20, 3, HEIGHT, WIDTH).clone()
+    floor[:11] += torch.tensor([0.2, 0.15, -0.1])[:, None, None]
+    found = undisturbed(noisy(floor), valid, NOISE, torch.cat([EQUAL.repeat(11, 1, 1), 2 * EQUAL.repeat(9, 1, 1)]))
+    assert (found - floor[-1]).abs().mean() < 0.005
+
+
+def test_the_deepest_shadow_of_the_sun_has_the_colour_of_the_sky(valid: Tensor) -> None:
+    wall = torch.tensor([0.83, 0.72, 0.59])[:, None, None].expand(20, 3, HEIGHT, WIDTH).clone()
+    wall[:12] = torch.tensor([0.054, 0.049, 0.053])[:, None, None]
+    found = undisturbed(noisy(wall), valid, NOISE, EQUAL.expand(20, -1, -1))
+    assert (found - wall[-1]).abs().mean() < 0.01
+
+
 def test_what_was_seen_far_from_objects_is_believed(clean: Tensor, valid: Tensor) -> None:
     """A reflection that lies there for a third of the time, in a plate with much noise."""
     dark, noise = 0.1 * clean, Noise(0.01**2, 0.0)

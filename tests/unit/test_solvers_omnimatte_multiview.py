@@ -110,6 +110,13 @@ def test_an_untouched_frame_fits_its_background_to_the_noise(solved: Solved) -> 
     assert np.median(canvas.misfit) < 1.5
 
 
+def test_what_comes_into_view_on_one_frame_is_seen_there(solved: Solved) -> None:
+    canvas, backgrounds, _ = solved
+    error = canvas.background(COUNT - 1).numpy() - backgrounds[-1]
+    assert np.abs(error[..., -1]).mean() < 0.01
+    assert (canvas.seen(COUNT - 1)[:, -1] > 0).all()
+
+
 def test_at_the_end_of_a_shot_as_many_frames_are_asked_as_in_its_middle() -> None:
     assert sorted(frames_around(20, 41, (1, 3, 8))) == [12, 17, 19, 21, 23, 28]
     assert sorted(frames_around(40, 41, (1, 3, 8))) == [32, 35, 36, 37, 38, 39]

@@ -12,6 +12,7 @@ from penumbra_engine.imaging.noise import Noise
 _CANDIDATES = 40  # samples in time that may stand for the background
 _KERNEL = 12.0  # a sample 2.4 sigma away counts a half
 _VOTERS = 4  # px: which frame shows the background is put to the vote of so many around
+_OTHER_LIGHT = 0.05  # of a colour in full light: what its shadow may differ by besides, for it is lit by the sky alone
 _MIN_SAMPLES = 4
 _LEAST_DISTURBED = 0.25  # of the samples tell how much a place is always disturbed
 _QUARTER_OF_SQUARES = 0.1015  # of its variance: below it is the square of a normal number in a quarter of all cases
@@ -32,9 +33,10 @@ def undisturbed(samples: Tensor, valid: Tensor, noise: Noise, trust: Tensor, wan
     T x H x W, more than 0: how many samples each counts as when they are put to the vote. wanted: H x W bool, all
     where it is None; elsewhere the median will do.
 
-    Of all samples, the one that many others agree with within the noise, the brighter preferred: a shadow darkens, and
-    a pixel that was lit on some frames is darker on others. Where samples spread by no more than noise this is their
-    median. The agreement is that of 3 x 3 means, the colour a weighted mean of the pixel's own samples.
+    Of all samples, the one that many others agree with within the noise, preferred as far as others look like it in a
+    shadow: a pixel that was lit on some frames is darker on others, in the same colour. One that only is brighter may
+    be the reflection that an object throws. Where samples spread by no more than noise this is their median. The
+    agreement is that of 3 x 3 means, the colour a weighted mean of the pixel's own samples.
     """
     background = masked_median(samples, valid)
     variance = noise.variance(background)
@@ -172,16 +174,24 @@ def _at_rest(
 
 
 def _votes(smooth: Tensor, voices: Tensor, sigma: Tensor, chosen: Tensor) -> Tensor:
-    """For the chosen frames, how many others agree with each, preferred by the share of voices that are for something
-    darker. T x C x N, T x N, C x N; K x N."""
-    valid = voices > 0
-    order = torch.where(valid, smooth.mean(1), -torch.inf).argsort(0)
-    counted = voices.gather(0, order)
-    darker = (counted.cumsum(0) - counted) / counted.sum(0).clamp(min=1e-9)
-    rank = torch.zeros_like(darker).scatter(0, order, darker)
-    scaled = (smooth / sigma)[chosen]
+    """For the chosen frames, how many others agree with each, preferred by the share of voices that are for the same in
+    a shadow. T x C x N, T x N, C x N; K x N."""
+    scaled = smooth / sigma
+    squares, total = scaled.square(), voices.sum(0).clamp(min=1e-9)
+    shadowed = [(_in_shadow(scaled, squares, colour) * voices).sum(0) / total for colour in scaled[chosen]]
+    scaled = scaled[chosen]
     agreement = torch.stack([_agreement(scaled - candidate, voices[chosen]).sum(0) for candidate in scaled])
-    return agreement.sqrt() * (1 + 6 * rank[chosen].square()) * valid[chosen]
+    return agreement.sqrt() * (1 + 6 * torch.stack(shadowed).square()) * (voices[chosen] > 0)
+
+
+def _in_shadow(samples: Tensor, squares: Tensor, colour: Tensor) -> Tensor:
+    """How well a shadow on a colour explains each sample, in [0, 1]; 0 for those that are no darker. In standard
+    deviations, squares those of the samples. T x C x N twice, C x N; T x N."""
+    weight = 1 / (1 + (_OTHER_LIGHT * colour).square())
+    energy = (colour.square() * weight).sum(0).clamp(min=1e-9)
+    along = (samples * (colour * weight)).sum(1)
+    darker = samples.sum(1) < colour.sum(0)
+    return _likeness((squares * weight).sum(1) - along.square() / energy) * darker
 
 
 def _colour(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sigma: Tensor, centre: Tensor) -> Tensor:
@@ -198,8 +208,12 @@ def _colour(samples: Tensor, smooth: Tensor, shares: Tensor, median: Tensor, sig
 
 
 def _agreement(difference: Tensor, voices: Tensor) -> Tensor:
-    # No smaller than that: denormal numbers are slow.
-    return torch.exp(-(difference.square().sum(1) / _KERNEL).clamp(max=60)) * voices
+    return _likeness(difference.square().sum(1)) * voices
+
+
+def _likeness(squares: Tensor) -> Tensor:
+    """By how many standard deviations squared two colours differ; any shape."""
+    return torch.exp(-(squares / _KERNEL).clamp(max=60))  # no smaller than that: denormal numbers are slow
 
 
 def mean_of_clean(samples: Tensor, clean: Tensor, fallback: Tensor) -> Tensor:

@@ -175,6 +175,10 @@ class MultiView:
             background[:, top:bottom], unsettled[top:bottom] = colour[:, kept], differ[kept]
             doubts[:, top:bottom] = gathered.doubt(self.noise)[:, kept]
             seen[top:bottom] = gathered.times[kept]
+        # What comes into view on this frame alone, far from all objects, shows the scene itself.
+        alone = (seen == 0) & torch.from_numpy(~self._near_objects(index))
+        if alone.any():
+            background, seen = torch.where(alone, self.exposed.read(index), background), seen + alone.float()
         if not (seen > 0).all():
             background = fill_smoothly(background, (seen > 0).float())
         self.background[index], self.unsettled[index] = background.numpy(), unsettled[None].byte().numpy()
