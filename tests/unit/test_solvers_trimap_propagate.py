@@ -160,25 +160,6 @@ def test_what_is_tracked_is_sure_as_far_inside_as_in_the_keyframes() -> None:
     assert fused(lost, [0.1, 0.9, 0.1, 1.0], [0.95, 0.05], depth=30) == [0.5], "hair as deep as that"
 
 
-def test_a_side_that_no_keyframe_shows_is_unknown_unless_the_network_denies_it() -> None:
-    def side(far: float, gap: int = 19) -> float:
-        """Of an object that is sure on its left, what becomes of a strip on its right that no background explains."""
-        evidence, tracked = np.zeros((4, 20, 20), np.float32), np.zeros((2, 20, 20), np.float32)
-        evidence[:3, 4:-4, 4:9] = 1
-        evidence[1, 4:-4, 9:14] = far
-        evidence[3, 4:-4, 4:14] = 1
-        evidence[:, :, gap] = 0
-        tracked[0, 4:-4, 4:14] = 0.95
-        tracked[1] = 1 - tracked[0]
-        (trimap, _), *_ = _fused(np.zeros((1, 3, 20, 20), np.float32), evidence, tracked, [12])
-        assert trimap[10, 6] == 1 and trimap[10, 19] == 0
-        return float(trimap[10, 12])
-
-    assert side(far=0.3) == 0.5
-    assert side(far=0.05) == 0, "denied"
-    assert side(far=0.3, gap=9) == 0, "it hangs on nothing that is sure"
-
-
 def test_tracking_tells_whose_a_pixel_is_where_two_objects_look_alike() -> None:
     nothing, alike = [[0.0, 0.0, 0.01]] * 2, [0.5, 0.9, 0.7, 0.5, 0.9, 0.7, 1.0]
     assert fused(nothing, alike, [0.95, 0.04, 0.01]) == [1, 0]

@@ -15,7 +15,7 @@ from penumbra_engine.solvers.plates import Plates
 _SHARE = 0.4  # of a frame that shows the very same, beside 1 of the frame itself: their errors are much alike
 _ALIKE = 0.4  # of how bright it is there: what it may differ by and still show the same
 _BLACK = 1e-10  # of a light's square: nothing is divided by zero
-_SURE, _WHOLE = 0.98, 0.999  # alpha of what motion is measured on, and of what stays as it is
+_SURE = 0.98  # alpha: motion is measured on it, and it stays as it is
 _AROUND = 1  # px: frames are compared on means over squares of twice that and one
 
 
@@ -62,5 +62,5 @@ def steadied(
         share = _SHARE * torch.exp(-differs / ((_ALIKE * bright).square() + _BLACK))
         total, weight = total + share * found, weight + share
     steady = torch.from_numpy(alpha.copy())
-    steady[rows, columns] = torch.where(own < _WHOLE, total / weight, own)
+    steady[rows, columns] = torch.where(own > _SURE, own, total / weight)
     return steady

@@ -25,8 +25,6 @@ _PERHAPS = 0.5  # probability that a pixel is not surely something else
 _TRUSTED = 0.02  # less trust than that says nothing
 _THERE = 0.6  # probability that a pixel is of an object and no background explains it
 _EDGE = 0.5  # of the depth of a band: there its edge is
-_OPEN = 0.2  # probability that a pixel is not surely something else: with less than that the network denies the object
-_RIM = 0.25  # of the depth of a band: so far beside what no background explains an edge may go on
 _UNLIKE, _UNSEEN, _OUTSIDE = 0.02, 0.1, 1e-3  # least likelihood of an object, of the background, of what keyframes deny
 _PARTLY = 0.3  # of a pixel: from there on it may be the object's
 _SPECK = 0.0004  # of the picture: a part that touches no foreground and is smaller is none of the unknown region
@@ -172,9 +170,8 @@ def _of_each(
 
     Where motion or tracking brings an object and no background is, an object is, whether it looks like a keyframe or
     not. What is tracked ends at the object's edge, which lies in the middle of a band: as far inside as the keyframes'
-    bands are from there, it is sure. Up to there and a little beyond nothing is surely something else, unless the
-    network denies it, as it does a reflection: of a side that no keyframe shows it knows nothing. Whose a pixel is,
-    tracking says: crossing objects share colours, and behind each other none is brought along whole.
+    bands are from there, it is sure. Whose a pixel is, tracking says: crossing objects share colours, and behind each
+    other none is brought along whole.
     """
     near, far, _, foreign = _seen(evidence, inner.shape[1:])
     there = tracked[:-1].sum(0)
@@ -183,10 +180,7 @@ def _of_each(
     within = there * np.stack([erode(solid, _EDGE * inside) for inside in depths])
     some_near = np.maximum(near.max(0), foreign * inner.max(0))
     some_far = np.maximum(far.max(0), foreign * np.minimum(1, 2 * outer.max(0)))
-    surely = np.maximum(some_near, within)
-    whole = components_over(solid & (some_far > _OPEN), surely.max(0) > _SURE)
-    some_far = np.maximum(some_far, dilate(whole, _RIM * min(depths)))
-    return surely * share, some_far * np.minimum(1, share / _PARTLY)
+    return np.maximum(some_near, within) * share, some_far * np.minimum(1, share / _PARTLY)
 
 
 def _trimap(inner: np.ndarray, outer: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
