@@ -81,7 +81,7 @@ def solve_matte(
                     solved = closed_form.alone
                 else:
                     motion = yield from within((0.0, _MOTION), measure_motion(plates, store))
-                    edges = entry.create_stack("edges", (len(shot.frames), 1, shot.height, shot.width))
+                    edges = entry.create_stack("edges", (len(shot.frames), 1, shot.height, shot.width), scratch=True)
                     yield from within((_MOTION, _EDGES), closed_form.edges(edges, motion))
                     solved, done = partial(closed_form.steadied, edges=edges, motion=motion), _EDGES
             yield from within((done, 1.0), _fill(entry, shot, canvas, solved))
