@@ -91,8 +91,9 @@ def solve_alphas(
             residual = yield from within((0.0, 0.4), frames.solve(each, learned=palettes))
             if palettes:
                 residual = yield from within((0.4, 0.8), frames.solve(each, known=palettes))
-            yield from within((0.8, 0.95), frames.steady(each, alpha))
-            before, after = _flicker(trimaps, motion, each), _flicker(trimaps, motion, alpha)
+            yield from within((0.8, 0.9), frames.steady(each, alpha))
+            before = yield from within((0.9, 0.95), _flicker(trimaps, motion, each))
+            after = yield from within((0.95, 1.0), _flicker(trimaps, motion, alpha))
             entry.save("quality", residual=residual)
             entry.finish({"flicker": (before, after)})
         quality = entry.load("quality")
@@ -195,7 +196,7 @@ def _at_most_whole(alpha: np.ndarray, unknown: np.ndarray) -> np.ndarray:
     return np.where(unknown, soft * np.minimum(1, room / np.maximum(soft.sum(0), 1e-6)), alpha).astype(np.float32)
 
 
-def _flicker(trimaps: Known, motion: Motion, alpha: Stack) -> float:
+def _flicker(trimaps: Known, motion: Motion, alpha: Stack) -> Steps[float]:
     """By how much alpha changes along the motion where it is unknown: the root of the mean square."""
     change, number = 0.0, 0
     for index in range(1, len(alpha)):
@@ -204,4 +205,5 @@ def _flicker(trimaps: Known, motion: Motion, alpha: Stack) -> float:
             at = (trimaps.of[index][k] == 0.5) & (trusted > 0.5)
             change += float(((alpha[index][k] - moved)[at] ** 2).sum())
             number += int(at.sum())
+        yield index, len(alpha)
     return round(float(np.sqrt(change / max(number, 1))), 5)

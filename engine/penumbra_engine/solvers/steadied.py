@@ -33,7 +33,7 @@ def steadied(
     light: Tensor,
 ) -> Tensor:
     """The alpha of a frame, H x W, as the mean of what was found on it and of what was found on the frames beside it,
-    as far as these show the same along the object's motion.
+    as far as these show the same along the object's motion. What is sure stays as it is.
 
     Each frame was solved by itself, before another part of the background, and errs in its own way. Two show the same
     where their plates differ by no more than their backgrounds do, as far as those show through.

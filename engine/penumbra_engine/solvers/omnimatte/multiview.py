@@ -175,7 +175,8 @@ class MultiView:
             background[:, top:bottom], unsettled[top:bottom] = colour[:, kept], differ[kept]
             doubts[:, top:bottom] = gathered.doubt(self.noise)[:, kept]
             seen[top:bottom] = gathered.times[kept]
-        # What comes into view on this frame alone, far from all objects, shows the scene itself.
+        # What comes into view on this frame alone shows the scene itself, far from all objects; or, which is rarer, an
+        # effect that reaches so far: a guess would be wrong of both.
         alone = (seen == 0) & torch.from_numpy(~self._near_objects(index))
         if alone.any():
             background, seen = torch.where(alone, self.exposed.read(index), background), seen + alone.float()
