@@ -4,6 +4,7 @@ Every piece knows how to `check` that only our own would be changed, to `put` it
 tell its `state`. Where a user's Natron and Nuke look: docs/architecture.md.
 """
 
+import abc
 import json
 import os
 import sys
@@ -112,14 +113,15 @@ class StartupLines:
         return "" if block.body == self._body else "{} start another Penumbra, or an older one".format(self)
 
 
-class OfOurs:
+class OfOurs(abc.ABC):
     """A file or link of its own. `_now` gives what is there, nothing when it isn't, and raises NotOurs when that is
     somebody else's."""
 
     path: Path
 
+    @abc.abstractmethod
     def _now(self) -> Any:
-        raise NotImplementedError
+        """What is there."""
 
     def check(self) -> None:
         """Raise NotOurs when put() or remove() would change what is the user's."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from moving_disc import COUNT, HEIGHT, STEP, WIDTH, moving_disc
 from penumbra_engine.solvers.motion import Motion
-from penumbra_engine.solvers.steadied import neighbours, steadied
+from penumbra_engine.solvers.steadied import looked_at, steadied
 
 TRUE, OFF = 0.5, 0.15
 
@@ -89,4 +89,4 @@ def test_what_reaches_the_border_or_leaves_the_picture_stays_a_number(height: in
 
 
 def test_a_frame_and_those_beside_it_are_looked_at() -> None:
-    assert neighbours(0, 3) == [0, 1] and neighbours(1, 3) == [0, 1, 2] and neighbours(0, 1) == [0]
+    assert looked_at(0, 3) == [0, 1] and looked_at(1, 3) == [0, 1, 2] and looked_at(0, 1) == [0]

@@ -19,7 +19,7 @@ _SURE = 0.98  # alpha: motion is measured on it, and it stays as it is
 _AROUND = 1  # px: frames are compared on means over squares of twice that and one
 
 
-def neighbours(index: int, count: int) -> list[int]:
+def looked_at(index: int, count: int) -> list[int]:
     """The frames of `count` that `steadied` looks at, one itself among them."""
     return [frame for frame in (index - 1, index, index + 1) if 0 <= frame < count]
 

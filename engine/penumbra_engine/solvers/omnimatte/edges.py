@@ -18,7 +18,7 @@ from penumbra_engine.solvers.omnimatte.colours import learn_colours
 from penumbra_engine.solvers.omnimatte.edge import ROUNDS, solve_edge
 from penumbra_engine.solvers.passing import asked
 from penumbra_engine.solvers.plates import Plates
-from penumbra_engine.solvers.steadied import neighbours, steadied
+from penumbra_engine.solvers.steadied import looked_at, steadied
 from penumbra_engine.solvers.steps import Steps, within
 
 _COLOURS, _MOTION = 0.35, 0.15  # of the time
@@ -36,7 +36,7 @@ class Edges:
 
     def around(self, index: int) -> str:
         """A key of all that a frame is `steadied` by."""
-        return " ".join(self._inputs[other] for other in neighbours(index, len(self._inputs)))
+        return " ".join(self._inputs[other] for other in looked_at(index, len(self._inputs)))
 
     def steadied(self, index: int, at: Boundary) -> Tensor:
         """That of a frame with that of those beside it, H x W."""
