@@ -125,3 +125,25 @@ def test_many_changed_masks_are_solved_cold(pan: Pan) -> None:
     few, many = pan.canvas(fewer, cold=False), pan.canvas(more, cold=False)
     assert few.parent and not many.parent and not many.kept
     assert first.whole == few.whole == first.key and many.whole == many.key
+
+
+@pytest.mark.parametrize("pan", ["static"], indirect=True)
+def test_what_no_frame_shows_stays_as_it_was_filled_until_one_shows_it(pan: Pan) -> None:
+    never = np.zeros((HEIGHT, WIDTH), bool)
+    never[6:26, 84:104] = True
+    hidden = {index: shape | never for index, shape in enumerate(pan.objects)}
+    first = pan.canvas(hidden, cold=False)
+    inside = never & (first.seen(0).numpy() == 0)
+    picture = first.background(0).numpy()
+    assert inside.sum() > 300 and picture[:, inside].std(1).mean() > 0.7 * picture[:, ~inside].std(1).mean()
+
+    elsewhere = {CHANGED: hidden[CHANGED] | dilate(pan.objects[CHANGED], 3)}
+    again = pan.canvas({**hidden, **elsewhere}, cold=False)
+    assert again.parent == first.key
+    assert np.array_equal(again.background(0).numpy()[:, inside], first.background(0).numpy()[:, inside])
+
+    uncovered = {**hidden, CHANGED: pan.objects[CHANGED], CHANGED + 1: pan.objects[CHANGED + 1]}
+    shown, cold = (pan.canvas(uncovered, cold=cold) for cold in (False, True))
+    assert shown.parent and not (shown.seen(0).numpy()[inside] == 0).any()
+    apart = np.abs(shown.background(0).numpy() - cold.background(0).numpy())[:, inside]
+    assert apart.max() < 5 * cold.noise.read**0.5

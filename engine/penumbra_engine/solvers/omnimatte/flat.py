@@ -11,6 +11,7 @@ from torch import Tensor
 from penumbra_engine.cache import Entry, Stack
 from penumbra_engine.imaging.background import REACH, mean_of_clean, undisturbed
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.fill_by_example import fill_by_example
 from penumbra_engine.imaging.full_light import FullLight
 from penumbra_engine.imaging.noise import Noise, estimate_noise, quantisation_noise
 from penumbra_engine.imaging.sway import strayed
@@ -75,6 +76,7 @@ class Flat:
         self.wanted = torch.ones(self.whole.height, self.whole.width, dtype=torch.bool)
         self.canvas = torch.zeros(3, self.whole.height, self.whole.width)
         self.times = torch.zeros(self.whole.height, self.whole.width)  # how often each texel was seen clean
+        self.shown = torch.ones(self.whole.height, self.whole.width, dtype=torch.bool)  # by any frame, without a mask
         self.light = torch.ones_like(self.canvas)  # what brings backgrounds to full light
         self.unevens: list[float] = []  # what was measured for each search for effects
         self.exposures: list[np.ndarray] = []  # the gains that each began with
@@ -99,6 +101,8 @@ class Flat:
             yield self._tick()
         yield from self._build()
         yield from self._lift() if self.static else self._measure_light()
+        # A smooth guess will do while effects are looked for beside it.
+        self.canvas = fill_by_example(self.canvas, self._hole())
         misfit = yield from self._find_effects(last=True)
         yield from self._write()
         uneven = measure_unevenness(self.count, self.exposed.read, self._behind, self._clean, self.noise)
@@ -113,7 +117,8 @@ class Flat:
         started from, "" for none."""
         self.entry.save("frames", gains=self.exposed.gains, misfit=misfit, falloff=self.exposed.falloff.numpy())
         self.entry.save("passes", exposures=np.stack(self.exposures), brightened=np.stack(self.brightened))
-        self.entry.save("canvas", canvas=self.canvas.numpy(), times=self.times.numpy(), light=self.light.numpy())
+        texture = {"canvas": self.canvas, "times": self.times, "light": self.light, "shown": self.shown}
+        self.entry.save("canvas", **{name: of.numpy() for name, of in texture.items()})
         self.entry.finish(
             {
                 **said,
@@ -193,7 +198,6 @@ class Flat:
         beside, threads = REACH if first else 0, torch.get_num_threads()
         rows = min(-(-area.height // threads), max(_LEAST_ROWS, self.samples.rows // threads - 2 * beside))
         tops = range(area.y, area.bottom, rows)
-        shown = torch.ones(self.whole.height, self.whole.width, dtype=torch.bool)
 
         def estimate(top: int) -> None:
             held = Window(area.x, top, area.width, min(rows, area.bottom - top))
@@ -208,13 +212,24 @@ class Flat:
             canvas = self.canvas[:, *pixels(held)]
             canvas.copy_(torch.where(self.wanted[pixels(held)], found[:, *kept], canvas))
             self.times[pixels(held)] = (state == CLEAN).sum(0)[kept].float()
-            shown[pixels(held)] = (state != MASKED).any(0)[kept]
+            self.shown[pixels(held)] = (state != MASKED).any(0)[kept]
 
         for _ in abreast(estimate, tops, self.samples.as_pixels(rows + 2 * beside)):
             for _ in range(max(1, self.count // len(tops))):
                 yield self._tick()
-        if not shown.all():
-            self.canvas = fill_smoothly(self.canvas, shown.float())
+        if not self.shown.all():
+            self.canvas = fill_smoothly(self.canvas, self.shown.float())
+
+    def _hole(self) -> Tensor:
+        """The texels wanted that frames reach, but under a mask each time. H x W bool."""
+        hole = self.wanted & ~self.shown
+        place = hole.nonzero()
+        reached = torch.zeros(len(place), dtype=torch.bool)
+        for index in range(self.count):
+            x, y = self.mosaic.in_frame(index, place.flip(-1).float()).unbind(-1)
+            reached |= (x >= 0) & (y >= 0) & (x <= self.width - 1) & (y <= self.height - 1)
+        hole[*place.T] = reached
+        return hole
 
     def _lift(self) -> Steps[None]:
         """Bring the canvas of a static camera to the brightest light it was seen in, and out of the shadow that lies on

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from penumbra_engine.cache import Entry
 from penumbra_engine.imaging.fill import fill_smoothly
+from penumbra_engine.imaging.fill_by_example import fill_by_example
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.media.windows import Window, grown, pixels
@@ -40,6 +41,7 @@ class Redo(Flat):
         passes = earlier.load("passes")
         self.exposures, self.brightened = list(passes["exposures"]), list(passes["brightened"])
         self.canvas, self.times, self.light = (torch.from_numpy(texture[name]) for name in ("canvas", "times", "light"))
+        self.shown = torch.from_numpy(texture["shown"])
         self.before = earlier.stack("state")
         self.changes = dict(self._changes())
         self.reached = torch.zeros(self.whole.height, self.whole.width, dtype=torch.bool)
@@ -113,7 +115,7 @@ class Redo(Flat):
             before[index] = self.state[index][0][pixels(part)]
             hidden = self._masked(index)[pixels(part)]
             self._mark(index, part, np.where(hidden, MASKED, CLEAN).astype(np.uint8))
-        canvas, times, self.passed = self.canvas, self.times.clone(), 0
+        canvas, times, shown, self.passed = self.canvas, self.times.clone(), self.shown.clone(), 0
         self._brighten(1 / np.prod(self.brightened, 0))
         if self.static:
             self.canvas /= self.light
@@ -125,7 +127,8 @@ class Redo(Flat):
             # An object that no mask hid may have been taken for light.
             self.light = fill_smoothly(self.light, (~self.wanted).float())
         self.canvas = torch.where(self.wanted, self.canvas, canvas)
-        self.moved = self._differ(*(c[:, *pixels(self.area)] for c in (canvas, self.canvas))).any()
+        self._fill(canvas, shown)
+        self.moved = self._moved_from(canvas)
         self.times = torch.where(self.wanted, self.times, times)
         yield from self._find_effects(last=True)
         for index, part in list(self.parts.items()):
@@ -136,6 +139,17 @@ class Redo(Flat):
                 self.parts[index] = reached
             else:
                 del self.parts[index]
+
+    def _fill(self, canvas: Tensor, shown: Tensor) -> None:
+        """Fill what no frame shows of the canvas, or leave it as it was where all around it is as it was."""
+        hole = self._hole()
+        rebuilt, self.canvas = self.canvas, torch.where(hole, canvas, self.canvas)
+        if not torch.equal(self.shown, shown) or self._moved_from(canvas):
+            self.canvas = fill_by_example(rebuilt, hole)
+
+    def _moved_from(self, canvas: Tensor) -> bool:
+        """Whether the area differs from that of an earlier canvas by what counts."""
+        return bool(self._differ(*(c[:, *pixels(self.area)] for c in (canvas, self.canvas))).any())
 
     def _mark(self, index: int, part: Window, state: np.ndarray) -> None:
         whole = self.state[index]

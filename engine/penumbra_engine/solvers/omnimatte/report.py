@@ -52,7 +52,7 @@ def warnings(shot: Shot, masks: Masks, registration: Registration, geometry: Geo
     if hidden.any():
         said.append(
             f"frames {named(frames[hidden])}: up to {100 * max(unseen):.0f} % of what the objects hide is seen on no "
-            "frame; the background there is a smooth guess (the alpha of canvas/ is 0)"
+            "frame; the background there is a guess (the alpha of canvas/ is 0)"
         )
     drift = np.abs(canvas.gains - 1).max(1)
     if (drift > _DRIFT).any():
