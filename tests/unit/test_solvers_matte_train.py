@@ -12,7 +12,7 @@ from torch import nn
 from penumbra_engine.cache import Store
 from penumbra_engine.solvers.matte import train as module
 from penumbra_engine.solvers.matte.student import small
-from penumbra_engine.solvers.matte.train import Plan, learn_matte, sketch_matte
+from penumbra_engine.solvers.matte.train import Plan, learn_matte, plan_training, sketch_matte
 from penumbra_engine.solvers.matte.views import Batch
 from stages import finished
 
@@ -50,6 +50,53 @@ def test_an_earlier_network_keeps_the_statistics_that_whole_frames_were_seen_by(
     assert before and all(torch.equal(statistics(warm)[name], before[name]) for name in before)
     assert not any(torch.equal(statistics(cold)[name], before[name]) for name in before)
     assert not torch.equal(next(warm.parameters()), next(fresh.parameters()))  # it learns all the same
+
+
+def distance(one: nn.Module, other: nn.Module) -> float:
+    """Between the weights of two networks, root mean square."""
+    pairs = zip(one.parameters(), other.parameters(), strict=True)
+    return float(torch.cat([(a - b).detach().flatten() for a, b in pairs]).square().mean().sqrt())
+
+
+def fit_of(store: Store, name: str, network: nn.Module) -> str:
+    """The key of a fit of a network that was finished."""
+    with store.entry("matte_fit", name=name) as entry:
+        entry.save("network", **{name: value.numpy() for name, value in network.state_dict().items()})
+        entry.finish({})
+    return entry.key
+
+
+def test_a_training_with_a_parent_goes_on_from_its_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Views", lambda scene, side, count: BrightViews)
+    store, parent, fresh = Store(tmp_path), small().network(1, 7), small().network(1, 0)
+    warm = sketched(store, fit_of(store, "parent", parent))
+    assert 0 < distance(warm, parent) < 0.1 * distance(parent, fresh)
+    assert distance(sketched(store, ""), fresh) < 0.1 * distance(parent, fresh)
+
+
+def test_a_changed_request_starts_from_the_last_network_in_half_of_the_steps(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+
+    def scene(keyframes: str) -> Any:
+        keys = {"plates": "plates", "keyframes": keyframes, "background": "background"}
+        return SimpleNamespace(names=("box",), **{part: SimpleNamespace(key=key) for part, key in keys.items()})
+
+    def planned(keyframes: str, steps: int = 0, cold: bool = False) -> Plan:
+        return plan_training(scene(keyframes), small(), steps, 0, cold, store)
+
+    def total(plan: Plan) -> int:
+        return plan.sketch + plan.main + plan.settle
+
+    first = planned("two")
+    assert first.parent == "" and total(first) == small().steps
+    last = fit_of(store, "two", small().network(1, 7))
+    module._lineage(scene("two"), small(), store).record(first.inputs, "", last)
+    assert planned("two").parent == ""  # the same request finds its own again
+    assert planned("three").parent == last and total(planned("three")) == small().steps / 2
+    assert planned("three", steps=40).parent == last and total(planned("three", steps=40)) == 40
+    assert planned("three", cold=True).parent == "" and total(planned("three", cold=True)) == small().steps
+    store.entry("matte_fit", name="two").path.rename(tmp_path / "cleared")
+    assert planned("three").parent == ""
 
 
 def test_a_network_is_doubted_by_what_it_was_while_it_settled_not_before(
