@@ -53,3 +53,9 @@ def test_no_more_is_added_than_lies_near_the_mask() -> None:
     found = with_missed(box(105, 125, 105, 135), np.where(box(98, 200, 98, 142), UNLIKE, 0))  # and its reflection
     assert (found & car).sum() > 0.95 * car.sum()
     assert not found[135:].any()
+
+
+def test_a_tall_picture_is_judged_as_a_wide_one() -> None:
+    mask, unlike = box(105, 125, 105, 135)[:160], np.where(box(98, 132, 98, 142), UNLIKE, 0)[:160]
+    found = with_missed(mask, unlike)
+    assert found.sum() > 1.5 * mask.sum() and np.array_equal(with_missed(mask.T, unlike.T), found.T)

@@ -138,7 +138,7 @@ def test_behind_other_masks_poses_and_what_was_measured_stay(tmp_path: Path) -> 
             masks[index] = 255 * box[None].astype(np.uint8)
             measured[index] = np.stack([np.where(box, NEAR, FAR), np.ones((HEIGHT, WIDTH))]).astype(np.float32)
     earlier = Geometry("geometry", "why", view, measured, np.full(COUNT, 0.01), measured)
-    shot = cast(Shot, SimpleNamespace(width=WIDTH))
+    shot = cast(Shot, SimpleNamespace(height=HEIGHT, width=WIDTH))
     none = cast(Any, SimpleNamespace(key="none"))
     footage = Footage(shot, none, Masks("masks", masks), none, none)
     found = finished(solve_geometry(footage, store, earlier))

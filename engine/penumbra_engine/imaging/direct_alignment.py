@@ -8,7 +8,7 @@ _STEPS = 12
 _CUT = 4.0  # standard deviations: what differs by more moves on its own (Tukey's biweight)
 _LEAST_SPREAD = 0.05  # levels, of what smaller pictures of one view differ by
 _MISPLACED = 0.25  # px, by which edges err: what little has detail doesn't outweigh all that has none
-_SHIFT, _TURN = 0.05, 0.01  # expected: of the width from the start on; radians, and relative size
+_SHIFT, _TURN = 0.05, 0.01  # expected: of the longer side from the start on; radians, and relative size
 _SETTLED = 0.01  # px of a smaller picture
 _OVERLAP = 0.1  # of a picture
 _BLUR = 2.0  # px: pictures are compared smoothly, so that noise does not hide a wall's slopes
@@ -50,7 +50,7 @@ def _refine(a: np.ndarray, b: np.ndarray, found: np.ndarray) -> np.ndarray:
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     x, y = x - (width - 1) / 2, y - (height - 1) / 2
     centre = np.array([[1, 0, (width - 1) / 2], [0, 1, (height - 1) / 2], [0, 0, 1.0]])
-    prior = np.array([_SHIFT * width, _SHIFT * width, _TURN, _TURN]) ** -2.0
+    prior = np.array([_SHIFT * max(a.shape), _SHIFT * max(a.shape), _TURN, _TURN]) ** -2.0
     for _ in range(_STEPS):
         moved, inside = _moved(b, found)
         if not inside.any():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 _ROWS, _COLUMNS = 7, 11  # places that it is told of, the corners among them; it is smooth between them
-_BLOCK = 0.04  # of the width: what is compared at a time
+_BLOCK = 0.04  # of the longer side: what is compared at a time
 _SHOWN = 0.5  # of a block: what has to be seen of it
 _DARK = 1e-3  # scene-linear: below that a ratio tells nothing
 _EXACT = 0.01  # logarithm: what blocks differ by besides
@@ -27,7 +27,7 @@ def measure_falloff(pairs: Iterable[tuple[Tensor, Tensor, Tensor, Tensor]], heig
     (Goldman & Chen 2005), an even polynomial of the distance from the middle, to the sixth power: a camera that moves
     in any one direction tells all of that. Least absolute differences: what moves is in some of the pairs.
     """
-    block = min(max(4, round(_BLOCK * width)), height, width)
+    block = min(max(4, round(_BLOCK * max(height, width))), height, width)
     weights, differences = [], []
     for picture, other, valid, places in pairs:
         told = valid & (picture.amin(0) > _DARK) & (other.amin(0) > _DARK)

@@ -15,7 +15,7 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.noise import Noise
 
 _SIDE = 96  # cells along the longer side of a picture: soft shadows are smooth
-_BLUR, _STEP = 0.08, 0.1  # of the width: how soft a mask's shadow is, and how far apart the places it may fall on are
+_BLUR, _STEP = 0.08, 0.1  # of the longer side: how soft a mask's shadow is, and from place to place that it may fall on
 _ACROSS, _ALONG = 6, 3  # steps to the sides, and up and down
 _HEIGHTS = 4  # levels of the picture with shadows of their own: a floor's fall elsewhere than a wall's behind it
 _SCALED = 9.0  # times the noise: what a change of light may leave of a difference
@@ -44,7 +44,7 @@ class ThrownShadow:
         self._height, self._width = background.shape[-2:]
         scale = min(1.0, _SIDE / max(self._height, self._width))
         self._cells = max(2, round(self._height * scale)), max(2, round(self._width * scale))
-        self._step = max(1, round(_STEP * self._cells[1]))
+        self._step = max(1, round(_STEP * max(self._cells)))
         self._background, self._precision = background, 1 / noise.variance(background)
         self._beside = _ALONG * self._step, _ACROSS * self._step  # cells: as far as shadows are thrown
         self._seen = 0
@@ -75,7 +75,7 @@ class ThrownShadow:
         self._coloured[index] = np.log(np.where(scaled, by_channel, 1))
         self._weight[index] = scaled * shown
         wide = cv2.copyMakeBorder(self._pooled(objects[None].float())[0], y, y, x, x, cv2.BORDER_CONSTANT)
-        self._soft[index] = cv2.GaussianBlur(wide, (0, 0), _BLUR * self._cells[1], borderType=cv2.BORDER_CONSTANT)
+        self._soft[index] = cv2.GaussianBlur(wide, (0, 0), _BLUR * max(self._cells), borderType=cv2.BORDER_CONSTANT)
         self._seen += 1
 
     def full_light(self, brighter: Tensor | None = None) -> Tensor:

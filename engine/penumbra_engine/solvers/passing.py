@@ -15,7 +15,7 @@ from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.plates import Plates
 
 _FRAMES = 2  # to either side
-_FAR = 1 / 60  # of the width: what has moved so far is half as much to be relied on; it turns, bends and blurs
+_FAR = 1 / 60  # of the longer side: what has moved so far is half as much to be relied on; it turns, bends and blurs
 _NEAR = 4  # px: how well an object moves along is measured on means over squares of twice that and one
 #: What a background counts for that was never seen, beside one that was.
 GUESSED = 1e-3
@@ -61,7 +61,7 @@ def passing(
             # Where it is sure of itself, an object shows by how much it changes on its way.
             changed = box(((beside - picture).square().mean(0) * there)[None, None], _NEAR)[0, 0]
             changed = fill_smoothly((changed / share.clamp(min=1e-6))[None], share)[0]
-            far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * width) ** 2
+            far = torch.from_numpy(((at - here) ** 2).sum(0)) / (_FAR * max(height, width)) ** 2
             inside = torch.from_numpy(((at >= 0) & (at <= np.array([[[width - 1]], [[height - 1]]]))).all(0))
             known = torch.from_numpy(fetched(seen(frame)[None].numpy(), *at)[0])
             both = noise + noise / known.clamp(min=GUESSED)

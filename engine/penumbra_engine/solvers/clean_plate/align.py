@@ -23,7 +23,7 @@ from penumbra_engine.solvers.plates import Plates, encoded_luminance
 from penumbra_engine.solvers.report import named
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
-_MARGIN = 0.02  # of the width: how far a rough mask may fall short of its subject
+_MARGIN = 0.02  # of the longer side: how far a rough mask may fall short of its subject
 _TOLERANCE = (0.1, 0.5)  # px that registration may be off by, at least and at most
 _AGREES = 0.08  # relative, of means over 5 x 5 pixels
 _LEAST_AGREEMENT = 0.4  # of what both plates show: with less of it the two are not of one scene
@@ -215,7 +215,7 @@ class _Build:
         """Where the subject isn't, as far as its mask says; H x W bool."""
         if self.masks is None:
             return torch.ones(self.shot.height, self.shot.width, dtype=torch.bool)
-        apart = ~self.masks.union(index, max(3.0, _MARGIN * self.shot.width))
+        apart = ~self.masks.union(index, max(3.0, _MARGIN * max(self.shot.height, self.shot.width)))
         return torch.from_numpy(apart if apart.any() else ~apart)
 
     def _noise(self) -> Noise:

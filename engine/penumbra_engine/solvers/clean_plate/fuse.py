@@ -11,7 +11,7 @@ from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate
 from penumbra_engine.imaging.noise import Noise
 
-_RADIUS = 0.02  # of the width: over more than that the clean plate says how light it is
+_RADIUS = 0.02  # of the longer side: over more than that the clean plate says how light it is
 _OFTEN = 0.5  # of what the shot calls well seen: from there on its own background is believed whole
 _UNLIKE = 4.0  # times the variance that noise and the clean plate's place explain, over 5 x 5 pixels
 _RESAMPLED = 0.25  # px: what resampling does to the clean plate besides
@@ -36,7 +36,7 @@ def fuse(found: Tensor, seen: Tensor, matched: Tensor, inside: Tensor, noise: No
     then, the first is wrong (something that never moved away): there, and where the shot has not shown it, the second
     stands.
     """
-    radius = max(2, round(_RADIUS * found.shape[2]))
+    radius = max(2, round(_RADIUS * max(found.shape[1:])))
     own = (seen / _OFTEN).clamp(max=1)
     lit = found * _lack_of_light(found, matched, own * inside, radius)
     # Noise of both, and what the clean plate is out of place by. Squares, for two textures may have one mean.

@@ -136,7 +136,7 @@ class _ClosedForm(NamedTuple):
 
     @property
     def _band(self) -> float:
-        return band_of(self.plates.plate.shape[3], BAND if self.drawn else _FOUND)
+        return band_of(max(self.plates.plate.shape[2:]), BAND if self.drawn else _FOUND)
 
     def _boundary(self, index: int) -> tuple[Boundary, np.ndarray | None]:
         """What a frame is solved from, and the thin parts of the subject that its mask misses."""
@@ -164,7 +164,7 @@ def _by_network(
     """The same, the subject by a network; effects are measured beside its mask and go on under it."""
     clean, mask = plates.encode(shot, canvas.background(index).numpy()), masks.union(index)
     _, effect = bound.read(index)
-    beside = torch.from_numpy(~dilate(mask, band_of(shot.width)))
+    beside = torch.from_numpy(~dilate(mask, band_of(max(shot.height, shot.width))))
     effect = torch.where(beside, effect, fill_smoothly(effect[None], beside.float())[0])
     return network.alpha(plates.encoded(shot, index), clean, mask), effect
 

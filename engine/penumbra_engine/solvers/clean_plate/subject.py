@@ -18,7 +18,7 @@ from penumbra_engine.solvers.steps import Steps, code_version
 _CERTAIN, _LIKELY = 2.5, 1.3  # standard deviations that remain when the best shadow is taken away
 _COLOUR = 1.5  # times what a pixel's own best shadow leaves of its colour: smaller than what one over a square leaves
 _LEAST = 2e-4  # of the picture: a smaller part is dirt
-_GAP = 0.015  # of the width: holes and slits that are closed, and how far round what is certain the likely counts
+_GAP = 0.015  # of the longer side: holes and slits that are closed, and how far round what is certain the likely counts
 
 
 def find_subject(shot: Shot, plates: Plates, canvas: Canvas, store: Store) -> Steps[Masks]:
@@ -52,7 +52,7 @@ def _subject(plate: Tensor, canvas: Canvas, index: int) -> np.ndarray:
     evidence = plate, background, canvas.noise, canvas.tolerance(index)
     unlike = torch.minimum(unlike_a_shadow(*evidence), _COLOUR * unlike_in_colour(*evidence)).numpy()
     certain = unlike > _CERTAIN
-    gap = max(1.0, _GAP * unlike.shape[1])
+    gap = max(1.0, _GAP * max(unlike.shape))
     # Light that a coloured subject throws on a floor is likely, too, and goes on for long.
     shape = components_over(unlike > _LIKELY, certain) & dilate(certain, gap)
     # Closed in a wider picture: what touches the frame's edge is not eaten from there.

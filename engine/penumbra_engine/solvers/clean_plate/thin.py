@@ -11,10 +11,10 @@ from penumbra_engine.imaging.morphology import components_over, dilate, erode
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 
 _STRANGE, _DOUBTFUL = 1.7, 1.2  # standard deviations from any shadow's colour: of an object, and of what may be one
-_HALF = 1 / 120  # of the width: half of what is still thin
-_GAP = 1 / 96  # of the width: where the background behind has the object's own colour
+_HALF = 1 / 120  # of the longer side: half of what is still thin
+_GAP = 1 / 96  # of the longer side: where the background behind has the object's own colour
 _WIDENED = 1.0  # px: colours are judged over 3 x 3 of them
-_LONG = 1 / 40  # of the width: shorter parts are specks
+_LONG = 1 / 40  # of the longer side: shorter parts are specks
 
 
 def thin_parts(plate: torch.Tensor, canvas: Canvas, index: int, mask: np.ndarray, band: float) -> np.ndarray:
@@ -23,8 +23,8 @@ def thin_parts(plate: torch.Tensor, canvas: Canvas, index: int, mask: np.ndarray
     plate: 3 x H x W. mask: H x W bool. band: px round the mask where its edge is looked for anyway; a part must go on
     beyond it. What is as broad as it is long may be a reflection or light that the subject throws, and stays out.
     """
-    width = mask.shape[1]
-    half, gap = max(_WIDENED + 2, _HALF * width), max(2.0, _GAP * width)
+    longer = max(mask.shape)
+    half, gap = max(_WIDENED + 2, _HALF * longer), max(2.0, _GAP * longer)
     colour = unlike_in_colour(plate, canvas.background(index), canvas.noise, canvas.tolerance(index)).numpy()
     broad = dilate(erode((colour > _DOUBTFUL) & ~mask, half), half + _WIDENED + 1)
     strange = (colour > _STRANGE) & ~mask & ~broad
@@ -34,6 +34,6 @@ def thin_parts(plate: torch.Tensor, canvas: Canvas, index: int, mask: np.ndarray
     for number, place in enumerate(ndimage.find_objects(labels), 1):
         part = labels[place] == number
         length = math.hypot(*part.shape)
-        if length >= _LONG * width and part.sum() <= 2 * half * length:
+        if length >= _LONG * longer and part.sum() <= 2 * half * length:
             found[place] |= part
     return found & strange

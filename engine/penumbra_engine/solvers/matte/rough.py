@@ -13,7 +13,7 @@ from penumbra_engine.solvers.matte.train import Learned
 from penumbra_engine.solvers.steps import Steps, code_version, within
 
 _THERE = 0.1  # alpha
-_MARGIN = 0.008  # of the width: a background is spoilt more by what is missed than by what is too much
+_MARGIN = 0.008  # of the longer side: a background is spoilt more by what is missed than by what is too much
 
 
 def uncover(shot: Shot, scene: Scene, sketch: Learned, store: Store) -> Steps[Background]:
@@ -33,7 +33,7 @@ def rough_masks(shot: Shot, scene: Scene, sketch: Learned, store: Store) -> Step
                 for k, name in enumerate(scene.names):
                     if index in scene.keyframes.frames(name):
                         found[k] = scene.keyframes.matte(name, index)
-                grown = [dilate(matte > _THERE, _MARGIN * shot.width) for matte in found]
+                grown = [dilate(matte > _THERE, _MARGIN * max(shot.height, shot.width)) for matte in found]
                 stack[index] = np.where(np.stack(grown), 255, 0).astype(np.uint8)
                 yield index, len(shot.frames)
             entry.finish()

@@ -18,7 +18,7 @@ from penumbra_engine.solvers.omnimatte.missed import with_missed
 from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
 
-BAND = 0.02  # of the width: how far the true edge may lie from the rough mask's, on either side
+BAND = 0.02  # of the longer side: how far the true edge may lie from the rough mask's, on either side
 _LEAST_BAND = 3.0  # px
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
@@ -38,9 +38,9 @@ class Boundary(NamedTuple):
     union: np.ndarray
 
 
-def band_of(width: int, share: float = BAND) -> float:
-    """How far the true edge may lie from the rough mask's in a picture of a width, px both."""
-    return max(_LEAST_BAND, share * width)
+def band_of(longer: int, share: float = BAND) -> float:
+    """How far the true edge may lie from the rough mask's in a picture by its longer side, px both."""
+    return max(_LEAST_BAND, share * longer)
 
 
 def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound: Bound, band: float) -> Boundary:

@@ -56,7 +56,7 @@ def solve_edges(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, bound:
     by what those beside it show of them before other parts of the background. The last not where that was put together
     by depth: a pole that stands before an object lets nothing through, and would be taken for the object.
     """
-    band, count = band_of(shot.width), len(shot.frames)
+    band, count = band_of(max(shot.height, shot.width)), len(shot.frames)
 
     def boundary(index: int) -> Boundary:
         return boundary_of(index, plates, masks, canvas, bound, band)

@@ -69,6 +69,7 @@ class Flat:
         shot, self.masks, self.flow = footage.shot, footage.masks, footage.flow.flow
         self.shot, self.entry, self.rough = shot, entry, rough
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
+        self.longer = max(shot.height, shot.width)
         self.exposed = Exposed(footage.plates.plate)
         self.mosaic = Mosaic(footage.registration, shot.height, shot.width)
         self.static, self.frame, self.whole = self.mosaic.static, self.mosaic.frame, self.mosaic.whole
@@ -159,11 +160,11 @@ class Flat:
         return self.mosaic.view(self.canvas, index, part or self.frame)
 
     def _masked(self, index: int) -> np.ndarray:
-        return self.masks.union(index, margin(self.width))
+        return self.masks.union(index, margin(self.longer))
 
     def _near_objects(self, index: int) -> np.ndarray:
         """Where effects are likely, H x W bool."""
-        return self.masks.union(index, NEARBY * self.width)
+        return self.masks.union(index, NEARBY * self.longer)
 
     def _see(self, target: int, source: int) -> tuple[Tensor, Tensor]:
         """A frame as another sees it, in the exposure of the canvas, and where it does."""

@@ -116,7 +116,7 @@ def _solve(footage: Footage, entry: Entry) -> Steps[None]:
         return unsolved(f"{homography}; structure from motion needs {_LEAST_FRAMES} frames")
     if shot.pixel_aspect != 1:
         return unsolved(f"{homography}; structure from motion needs square pixels")
-    hidden = np.stack([footage.masks.union(t, margin(shot.width)) for t in range(len(shot.frames))])
+    hidden = np.stack([_hidden(footage, index) for index in range(len(shot.frames))])
     solved = yield from _poses(footage.plates, hidden)
     if isinstance(solved, str):
         return unsolved(f"{homography}; {solved}")
@@ -135,7 +135,7 @@ def _carry_anew(footage: Footage, earlier: Geometry, entry: Entry) -> Steps[None
     assert earlier.cameras is not None and earlier.measured is not None
     count, _, height, width = earlier.measured.shape
     measured = entry.create_stack("measured", earlier.measured.shape)
-    hidden = np.stack([footage.masks.union(t, margin(footage.shot.width)) for t in range(count)])
+    hidden = np.stack([_hidden(footage, index) for index in range(count)])
     depth = entry.create_stack("depth", (count, 1, height, width))
     for index, inverse_depth in enumerate(earlier.carried(hidden)):
         measured[index], depth[index] = earlier.measured[index], inverse_depth[None].numpy()
@@ -144,10 +144,14 @@ def _carry_anew(footage: Footage, earlier: Geometry, entry: Entry) -> Steps[None
     entry.finish({"solved": True, "why": earlier.why})
 
 
+def _hidden(footage: Footage, index: int) -> np.ndarray:
+    """What may be an object on a frame, H x W bool."""
+    return footage.masks.union(index, margin(max(footage.shot.height, footage.shot.width)))
+
+
 def _left_over(footage: Footage) -> float:
     """The median over frames of the 90th percentile of what moves outside the masks once the homography is out, px."""
-    near, frames = margin(footage.shot.width), range(len(footage.shot.frames))
-    moved = [footage.flow.outside(t, footage.masks.union(t, near)) for t in frames]
+    moved = [footage.flow.outside(index, _hidden(footage, index)) for index in range(len(footage.shot.frames))]
     return float(np.median([np.quantile(m, 0.9) for m in moved if len(m)] or [0.0]))
 
 

@@ -44,6 +44,7 @@ class MultiView:
         shot, self.masks, self.exposed = footage.shot, footage.masks, Exposed(footage.plates.plate)
         self.shot, self.entry = shot, entry
         self.count, self.height, self.width = len(shot.frames), shot.height, shot.width
+        self.longer = max(shot.height, shot.width)
         self.rays = self.cameras.rays(self.height, self.width)
         self.tolerance = torch.full((self.height, self.width), _TOLERANCE)
         self.total, self.done = self.count * _STEPS, 0
@@ -89,11 +90,11 @@ class MultiView:
             yield self._tick()
 
     def _masked(self, index: int) -> np.ndarray:
-        return self.masks.union(index, margin(self.width))
+        return self.masks.union(index, margin(self.longer))
 
     def _near_objects(self, index: int) -> np.ndarray:
         """Where effects are likely, H x W bool."""
-        return self.masks.union(index, NEARBY * self.width)
+        return self.masks.union(index, NEARBY * self.longer)
 
     def _places(self, target: int, source: int) -> Tensor:
         """Where in a frame the pixels of another lie, H x W x 2."""
@@ -139,7 +140,7 @@ class MultiView:
     def _carry_past_effects(self) -> Steps[None]:
         """Depth again, without what was measured on effects: an outline that moves over the ground matches at a depth
         of its own, and there the ground would be fetched from the wrong places."""
-        reach = margin(self.width)
+        reach = margin(self.longer)
         lost = np.stack(
             [self._masked(index) | dilate(self.state[index][0] == DISTURBED, reach) for index in range(self.count)]
         )

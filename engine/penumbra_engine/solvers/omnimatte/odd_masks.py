@@ -25,7 +25,7 @@ def odd_masks(masks: Masks) -> list[tuple[int, int]]:
     """
     count, objects = masks.masks.shape[:2]
     stride = max(1, masks.masks.shape[-1] // _WIDTH)
-    grown = margin(masks.masks.shape[-1] // stride)  # rough masks, and thin objects that hardly overlap
+    grown = margin(max(masks.masks.shape[-2:]) // stride)  # rough masks, and thin objects that hardly overlap
     against, asked = np.zeros((objects, count)), np.zeros((objects, count))
     window: list[np.ndarray] = []
     for last in range(count):

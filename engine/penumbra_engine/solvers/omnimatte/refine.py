@@ -59,7 +59,7 @@ def refine(
 
     A draft solves each frame by itself; else by the `edges` of the frames around it as well.
     """
-    band = band_of(shot.width)
+    band = band_of(max(shot.height, shot.width))
     inputs, done = [f"{bound.contents[t]} {owners.contents[t]}" for t in range(len(shot.frames))], 0.0
     edges = None
     if quality != "draft":

@@ -10,8 +10,8 @@ from penumbra_engine.imaging.morphology import components_over, dilate
 from penumbra_engine.imaging.noise import Noise
 
 MASKED, DISTURBED, CLEAN = 0, 1, 2
-_MARGIN = 0.017  # of the width: how far a rough mask may fall short of its object
-NEARBY = 0.1  # of the width: half as far from the objects as this a sample may well be of their effects
+_MARGIN = 0.017  # of the longer side: how far a rough mask may fall short of its object
+NEARBY = 0.1  # of the longer side: half as far from the objects as this a sample may well be of their effects
 _NEAR, _WIDE = 2, 5  # px, the radii of the squares over which evidence is gathered
 _CERTAIN = 5.0  # standard deviations of a mean over a square
 LIKELY, FAINT = 2.5, 1.8  # the same, next to what is certain: in what is delivered, and in what is but left out
@@ -19,9 +19,9 @@ _FELT = 0.5  # of the near square, where the wide one says likely: it reaches be
 LEAST_CLEAN = 0.02  # of a frame: less than that says nothing of the whole
 
 
-def margin(width: int) -> float:
+def margin(longer: int) -> float:
     """Pixels around a rough mask that may be the object's still."""
-    return max(3.0, _MARGIN * width)
+    return max(3.0, _MARGIN * longer)
 
 
 def disturbed(
@@ -56,7 +56,7 @@ def disturbed(
     )
     near = near / share.clamp(min=0.2)
     certain = ((near > _CERTAIN) | (wide > _CERTAIN)) & apart
-    trusted = None if sure is None else sure | dilate(objects, margin(objects.shape[1]))
+    trusted = None if sure is None else sure | dilate(objects, margin(max(objects.shape)))
     seed = certain.numpy() if known is None else certain.numpy() | known
     return components_over(((near > likely) | ((wide > likely) & (near > _FELT))).numpy(), seed, trusted)
 

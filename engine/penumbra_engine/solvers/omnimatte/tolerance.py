@@ -10,7 +10,7 @@ from torch import Tensor
 from penumbra_engine.imaging.noise import Noise
 from penumbra_engine.imaging.sway import PARTS, sway
 
-_BLOCK = 0.08  # of the width: the parts of a frame whose registration is judged on its own
+_BLOCK = 0.08  # of the longer side: the parts of a frame whose registration is judged on its own
 _LEAST = 0.1  # px, for what resampling does to an edge
 _SLOWLY = (1, 4)  # frames apart: what sways slowly hardly moves from one to the next
 
@@ -20,7 +20,7 @@ def tolerance_by_sway(
 ) -> Tensor:
     """By how many pixels each block of a picture sways before a camera that stands, rows x columns. pairs: some of the
     `count` frames, each with the one so many frames later, as of `sway`. size: height, width of a frame."""
-    block = PARTS * round(_side(size[1]) / PARTS)
+    block = PARTS * round(_side(max(size)) / PARTS)
     most = torch.zeros(-(-size[0] // block), -(-size[1] // block))
     for step in (step for step in _SLOWLY if step < max(2, count // 4)):
         most = torch.maximum(most, sway(pairs(step), noise, block))
@@ -35,7 +35,7 @@ def tolerance_by_flow(flow: Tensor, masked: np.ndarray) -> Tensor:
     """
     dx, dy, confidence = flow
     height, width = dx.shape
-    block = _side(width)
+    block = _side(max(height, width))
     rows, columns = -(-height // block), -(-width // block)
     covered = F.interpolate(torch.from_numpy(masked)[None, None].float(), (height, width), mode="area")[0, 0]
     moved = torch.where((covered == 0) & (confidence > 0.5), torch.hypot(dx, dy), torch.nan)
@@ -46,6 +46,6 @@ def tolerance_by_flow(flow: Tensor, masked: np.ndarray) -> Tensor:
     return torch.nan_to_num(torch.where(median.isnan(), typical, median)).clamp(_LEAST, 2)
 
 
-def _side(width: int) -> int:
+def _side(longer: int) -> int:
     """Of a block, px."""
-    return max(8, round(_BLOCK * width))
+    return max(8, round(_BLOCK * longer))

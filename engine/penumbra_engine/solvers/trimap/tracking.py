@@ -9,7 +9,7 @@ from penumbra_engine.cache import Stack
 from penumbra_engine.solvers.motion import Motion
 
 _STAYS = 0.9  # how likely a pixel still is what motion brings; else it may be anything
-_REACH = 0.01  # of the width: what motion brings speaks for its neighbours too
+_REACH = 0.01  # of the longer side: what motion brings speaks for its neighbours too
 _LITTLE = 0.1  # trust: where there is less, motion says little
 
 
@@ -33,7 +33,7 @@ def track(likely: Callable[[int], np.ndarray], motion: Motion | None, tracked: S
 
 def _brought(source: int, classes: np.ndarray, target: int, motion: Motion) -> np.ndarray:
     """The classes of a frame's neighbour, C x H x W, as far as motion can bring them."""
-    size = (2 * int(_REACH * classes.shape[2]) + 1,) * 2
+    size = (2 * int(_REACH * max(classes.shape[1:])) + 1,) * 2
     carried = [motion.carry(plane, source, target) for plane in classes]
     trusted = carried[0][1]
     heard = np.stack([cv2.blur(plane * trusted, size) for plane, _ in carried]) + _LITTLE / len(classes)
