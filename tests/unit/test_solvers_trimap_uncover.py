@@ -34,6 +34,13 @@ def test_those_on_both_sides_of_most_are_not(indices: tuple[int, ...]) -> None:
     assert not one_sided(keyed(*indices), COUNT)
 
 
+@pytest.mark.parametrize(
+    ("indices", "told"), [((0,), True), ((35,), True), ((5,), True), ((18,), False), ((0, 18), False)]
+)
+def test_before_a_camera_that_stands_it_takes_a_keyframe_near_an_end(indices: tuple[int, ...], told: bool) -> None:
+    assert one_sided(keyed(*indices), COUNT, still=True) == told
+
+
 def steps(result: Any) -> Generator[tuple[int, int], None, Any]:
     yield 0, 1
     return result

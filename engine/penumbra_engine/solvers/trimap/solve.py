@@ -69,9 +69,10 @@ def solve(job: TrimapJob, store: Store) -> Generator[Progress, None, Result]:
     motion = yield from clock.run("motion", measure_motion(plates, store))
     background, likeness = None, None
     if job.propagation != "flow":
-        again = one_sided(keyframes, len(shot.frames))
-        background = yield from clock.run("background", find_background(shot, plates, keyframes, store, rough=again))
-        if again and not background.why_not and not background.still:
+        count = len(shot.frames)
+        rough = one_sided(keyframes, count)
+        background = yield from clock.run("background", find_background(shot, plates, keyframes, store, rough=rough))
+        if not background.why_not and one_sided(keyframes, count, background.still):
             steps = uncover(shot, plates, keyframes, motion, background, job.seed, store)
             background = yield from clock.run("uncover", steps)
         likeness = yield from clock.run(

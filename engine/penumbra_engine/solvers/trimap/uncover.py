@@ -13,15 +13,20 @@ from penumbra_engine.solvers.steps import Steps, code_version, within
 from penumbra_engine.solvers.trimap.likeness import learn_likeness
 from penumbra_engine.solvers.trimap.propagate import Trimaps, propagate
 
-_ALONE = 0.25  # of the frames: so many before an object's first keyframe or after its last are told by one side alone
+# Of the frames: so many before an object's first keyframe or after its last are told by one side alone; before a camera
+# that stands, so many that motion has lost the object on most.
+_ALONE, _MOST_ALONE = 0.25, 0.6
 
 
-def one_sided(keyframes: Keyframes, count: int) -> bool:
-    """Whether keyframes lie on one side only for many of `count` frames. There motion loses an object before long, and
-    where the camera moves, so that every frame has a background of its own, it stays in that. (Before one that stands,
-    most frames show what it hides.)"""
+def one_sided(keyframes: Keyframes, count: int, still: bool = False) -> bool:
+    """Whether keyframes lie on one side only for so many of `count` frames that the background is to be looked for once
+    more. There motion loses an object before long, and where the camera moves, so that every frame has a background of
+    its own, it stays in that. Before one that stands (still) most frames show what an object hides, as long as motion
+    brings it to some of those on which it hides that: from a keyframe at one end it doesn't. From one in the middle a
+    second look would only keep for an object whatever the first left in the background by mistake."""
     keyed = [keyframes.frames(name) for name in keyframes.names]
-    return max(max(frames[0], count - 1 - frames[-1]) for frames in keyed) > _ALONE * count
+    alone = max(max(frames[0], count - 1 - frames[-1]) for frames in keyed)
+    return alone > (_MOST_ALONE if still else _ALONE) * count
 
 
 def uncover(
