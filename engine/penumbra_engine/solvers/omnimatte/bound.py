@@ -14,6 +14,7 @@ from penumbra_engine.media import Shot
 from penumbra_engine.solvers.framewise import frame_by_frame
 from penumbra_engine.solvers.masks import Masks
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
+from penumbra_engine.solvers.omnimatte.loose import objects_on
 from penumbra_engine.solvers.omnimatte.state import LIKELY, disturbed
 from penumbra_engine.solvers.plates import Plates
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -47,7 +48,7 @@ def bound_effects(shot: Shot, plates: Plates, masks: Masks, canvas: Canvas, qual
 
     def measured(index: int) -> dict[str, np.ndarray]:
         picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
-        union = masks.union(index)
+        union = objects_on(index, picture, background, masks, canvas)
         transmission, alpha = measure_effect(picture, background, union, canvas, index, ceiling, search)
         return {"effect": torch.cat([transmission, alpha[None]]).numpy()}
 

@@ -14,6 +14,7 @@ from penumbra_engine.solvers.motion import Motion
 from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import light_under, rough_trimap
+from penumbra_engine.solvers.omnimatte.loose import OFTEN_SEEN, objects_on
 from penumbra_engine.solvers.omnimatte.missed import with_missed
 from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
@@ -22,7 +23,6 @@ BAND = 0.02  # of the longer side: how far the true edge may lie from the rough 
 _LEAST_BAND = 3.0  # px
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
-_OFTEN_SEEN = 0.5  # of eight clean samples: only such a background can say that a mask is wrong
 
 
 class Boundary(NamedTuple):
@@ -47,11 +47,11 @@ def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound:
     """That of a frame."""
     picture, background = torch.from_numpy(plates.plate[index]), canvas.background(index)
     transmission, effect = bound.read(index)
-    union = masks.union(index)
+    union = objects_on(index, picture, background, masks, canvas)
     union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
     if not canvas.by_depth:
         unlike = unlike_a_shadow(picture, background, canvas.noise, canvas.tolerance(index))
-        union = with_missed(union, np.where(canvas.seen(index) >= _OFTEN_SEEN, unlike, 0))
+        union = with_missed(union, np.where(canvas.seen(index) >= OFTEN_SEEN, unlike, 0))
     light = light_under(transmission, union, band)
     variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
     return Boundary(picture, light, background * light, variance, effect, union)
@@ -67,7 +67,7 @@ def shows_background(picture: Tensor, background: Tensor, variance: Tensor, seen
     """Where the plate shows nothing but the background, whatever a rough mask says: over a square around, they differ
     by no more than noise. H x W bool."""
     deviation = box(((picture - background).square() / variance).mean(0)[None, None], _AROUND)[0, 0]
-    return dilate(((deviation < _PLAIN) & (seen >= _OFTEN_SEEN)).numpy(), _AROUND - 1)
+    return dilate(((deviation < _PLAIN) & (seen >= OFTEN_SEEN)).numpy(), _AROUND - 1)
 
 
 def membership(objects: np.ndarray) -> Tensor:
