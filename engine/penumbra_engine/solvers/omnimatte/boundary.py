@@ -1,5 +1,6 @@
 """Boundary: what the edge of the objects on a frame is solved from."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor
 
 from penumbra_engine.imaging.disturbance import unlike_a_shadow
+from penumbra_engine.imaging.extent import box_of
 from penumbra_engine.imaging.filters import box
 from penumbra_engine.imaging.morphology import dilate, distance_outside
 from penumbra_engine.solvers.masks import Masks
@@ -15,7 +17,7 @@ from penumbra_engine.solvers.omnimatte.bound import Bound
 from penumbra_engine.solvers.omnimatte.canvas import Canvas
 from penumbra_engine.solvers.omnimatte.edge import light_under, rough_trimap
 from penumbra_engine.solvers.omnimatte.loose import OFTEN_SEEN, objects_on
-from penumbra_engine.solvers.omnimatte.missed import with_missed
+from penumbra_engine.solvers.omnimatte.missed import REACH, with_missed
 from penumbra_engine.solvers.passing import GUESSED, passing
 from penumbra_engine.solvers.plates import Plates
 
@@ -23,6 +25,7 @@ BAND = 0.02  # of the longer side: how far the true edge may lie from the rough 
 _LEAST_BAND = 3.0  # px
 # Of the noise's variance, and px around: what a part of a mask that shows the background differs from it by.
 _PLAIN, _AROUND = 1.5, 3
+_FELT = 6  # px: what a pixel's likeness to a shadow is told by
 
 
 class Boundary(NamedTuple):
@@ -49,12 +52,21 @@ def boundary_of(index: int, plates: Plates, masks: Masks, canvas: Canvas, bound:
     transmission, effect = bound.read(index)
     union = objects_on(index, picture, background, masks, canvas)
     union = union & ~shows_background(picture, background, canvas.noise.variance(background), canvas.seen(index))
-    if not canvas.by_depth:
-        unlike = unlike_a_shadow(picture, background, canvas.noise, canvas.tolerance(index))
-        union = with_missed(union, np.where(canvas.seen(index) >= OFTEN_SEEN, unlike, 0))
+    if not canvas.by_depth and union.any():
+        union = with_missed(union, _unlike_beside(index, union, picture, background, canvas))
     light = light_under(transmission, union, band)
     variance = canvas.noise.variance(torch.maximum(picture, background)).mean(0)
     return Boundary(picture, light, background * light, variance, effect, union)
+
+
+def _unlike_beside(index: int, union: np.ndarray, picture: Tensor, background: Tensor, canvas: Canvas) -> np.ndarray:
+    """As of `unlike_a_shadow`, where the objects may go on and the background is known, H x W; 0 elsewhere."""
+    near = box_of(torch.from_numpy(union), math.ceil(REACH * max(union.shape)) + _FELT)
+    tolerance, known = canvas.tolerance(index)[near], canvas.seen(index)[near] >= OFTEN_SEEN
+    unlike = unlike_a_shadow(picture[:, *near], background[:, *near], canvas.noise, tolerance)
+    found = np.zeros(union.shape, np.float32)
+    found[near] = torch.where(known, unlike, 0.0).numpy()
+    return found
 
 
 def told_beside(index: int, at: Boundary, plates: Plates, canvas: Canvas, motion: Motion, band: float) -> Tensor:

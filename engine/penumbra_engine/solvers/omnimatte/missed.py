@@ -9,7 +9,7 @@ from penumbra_engine.imaging.morphology import components_over, dilate, distance
 from penumbra_engine.solvers.omnimatte.state import margin
 
 _UNLIKE = 2.5  # standard deviations that remain when the best shadow is taken away
-_REACH = 0.025  # of the longer side: how far from the mask a part may lie; farther on it may be a reflection
+REACH = 0.025  # of the longer side: how far from the mask a part may lie; farther on it may be a reflection
 _AHEAD = 1.5  # px before its edge at which neighbourhoods see an object
 _GAP = 0.016  # of the longer side: windows of the ground's colour, and other gaps that are closed
 # A piece of a mask misses a good part of its object when it grows by more than that times its area, and when more than
@@ -28,7 +28,7 @@ def with_missed(mask: np.ndarray, unlike: np.ndarray) -> np.ndarray:
     if not mask.any():
         return mask
     longer = max(mask.shape)
-    reach, gap = _REACH * longer, _GAP * longer
+    reach, gap = REACH * longer, _GAP * longer
     rows, columns = box_of(torch.from_numpy(mask), round(reach + gap) + 1)
     given, unlike = mask[rows, columns], unlike[rows, columns] > _UNLIKE
     away, near = distance_outside(given), margin(longer)
