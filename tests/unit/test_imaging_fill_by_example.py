@@ -65,3 +65,12 @@ def test_a_hole_on_the_border_is_filled() -> None:
     hole[60:, 90:] = True
     found = fill_by_example(torch.where(hole, 0.0, truth), hole)
     assert error(found, truth, hole) < 0.5 * error(fill_smoothly(truth, (~hole).float()), truth, hole)
+
+
+def test_where_holes_leave_no_patch_whole_it_goes_on_smoothly() -> None:
+    truth, hole = tiles(1040, 1040), torch.zeros(1040, 1040, dtype=torch.bool)
+    for top in range(7):
+        for left in range(7):
+            hole[top::13, left::13] = True
+    found = fill_by_example(truth, hole)
+    torch.testing.assert_close(found, fill_smoothly(truth, (~hole).float()))

@@ -10,7 +10,8 @@ from penumbra_engine.imaging.fill import fill_smoothly
 from penumbra_engine.imaging.morphology import components_over, dilate, erode
 
 _LONGEST = 960  # px, of the picture that examples are looked for in
-_SMALLEST = 64  # px: patches of eight are compared
+_SMALLEST = 64  # px, of the shorter side
+_PATCH = 8  # px: patches so large are compared
 _NARROW = 3  # px from all sides: no texture is missed there
 _LEAST_AROUND = 2  # times the hole: with less of a picture there are no examples
 _NUMBER = np.float32(2.0**-40)  # of a pixel times this is exact, and nothing beside a colour
@@ -40,7 +41,7 @@ def _examples(picture: Tensor, hole: np.ndarray) -> np.ndarray:
 
     They are looked for in a picture of at most _LONGEST. It has a fourth channel, too faint to count, with the number
     of each pixel: in the filled picture that says where an example was taken from. So it can be taken from the picture
-    at its full size, as bright as it is there.
+    at its full size, as bright as it is there. Where holes leave no patch whole, each pixel is its own example.
     """
     height, width = hole.shape
     step = -(-max(height, width) // _LONGEST)
@@ -49,6 +50,9 @@ def _examples(picture: Tensor, hole: np.ndarray) -> np.ndarray:
     small = whole.reshape(whole.shape[0] // step, step, -1, step, 3).mean((1, 3))
     near = np.pad(dilate(hole, 1), ((0, below), (0, beside)), "edge")
     blank = np.asarray(near.reshape(len(small), step, -1, step).any((1, 3)))
+    y, x = np.mgrid[:height, :width]
+    if not _has_patches(~blank):
+        return np.stack([y, x])
     encoded = small.clip(min=0) ** np.float32(1 / 2.4)
     lab = cv2.cvtColor(encoded / max(encoded[~blank].max(), _BLACK), cv2.COLOR_RGB2Lab)
     known = np.dstack([lab, np.arange(blank.size, dtype=np.float32).reshape(blank.shape) * _NUMBER])
@@ -57,8 +61,13 @@ def _examples(picture: Tensor, hole: np.ndarray) -> np.ndarray:
     cv2.setRNGSeed(0)  # the same picture, the same examples
     cv2.xphoto.inpaint(known, np.where(blank, 0, 255).astype(np.uint8), filled, cv2.xphoto.INPAINT_SHIFTMAP)
     found = np.stack(np.divmod((filled[..., 3] / _NUMBER).astype(np.int64), blank.shape[1]))
-    y, x = np.mgrid[:height, :width]
     return np.minimum(found[:, y // step, x // step] * step + [y % step, x % step], [[[height - 1]], [[width - 1]]])
+
+
+def _has_patches(known: np.ndarray) -> bool:
+    """Whether a patch is known as a whole anywhere."""
+    patch = np.ones((_PATCH, _PATCH), np.uint8)
+    return bool(cv2.erode(known.astype(np.uint8), patch, borderType=cv2.BORDER_CONSTANT, borderValue=0).any())
 
 
 def _light(picture: Tensor, hole: np.ndarray, examples: np.ndarray) -> Tensor:
