@@ -225,7 +225,7 @@ def without(option: str) -> list[str]:
         (without("--mask"), "--mask", "Missing option"),
         ([*words(Path("/o")), "--qualty", "draft"], "--qualty", "--quality"),
         ([*words(Path("/o")), "--quality", "best"], "--quality", "draft, standard, final"),
-        ([*words(Path("/o")), "--seed", "x"], "--seed", "integer"),
+        ([*words(Path("/o")), "--seed", "x"], "--seed", "integer. See"),
         ([*words(Path("/o")), "--seed", "-1"], "--seed", "-1"),
         ([*words(Path("/o")), "--mask-missing", "skip"], "--mask-missing", "error, empty"),
         ([*words(Path("/o")), "--mask", "a=/b.png"], "--mask", "twice"),

@@ -166,10 +166,10 @@ def test_what_is_not_well_formed_is_a_usage_error(folder: Path, changes: Any, me
     [
         (
             {"frames": "990-1003"},
-            r"no file for frame 990-1000 \(expected plate\.0990\.exr\); files 1001-1003",
+            r"no file for frames 990-1000 \(expected plate\.0990\.exr\); files 1001-1003",
             "--plate",
         ),
-        ({"frames": "1-5"}, "no file for frame 1-5", "--plate"),
+        ({"frames": "1-5"}, "no file for frames 1-5", "--plate"),
         ({"colorspace": "ACESgc"}, "no such colour space", "--colorspace"),
         ({"ocio": "/nowhere/config.ocio"}, "no such file", "--ocio"),
         ({"plate": "/nowhere/plate.####.exr"}, "no folder /nowhere", "--plate"),
@@ -361,7 +361,7 @@ def test_a_clean_plate_is_a_still_or_covers_every_frame(folder: Path) -> None:
     moving = Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "plate.####.exr")))
     assert moving.clean_plate_frames == FRAMES
     plate(folder / "clean", 1001)
-    with pytest.raises(InputError, match=r"--clean-plate .*: no file for frame 1002-1003"):
+    with pytest.raises(InputError, match=r"--clean-plate .*: no file for frames 1002-1003"):
         Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "clean" / "plate.####.exr")))
     with pytest.raises(InputError, match=r"--clean-plate, frame 1001: .* has no R, G and B"):
         Shot.open(CleanPlateJob(**words, clean_plate=str(folder / "hero.1001.exr"))).clean(1001)

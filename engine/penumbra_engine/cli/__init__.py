@@ -51,5 +51,6 @@ def _failure(error: Exception) -> Failure:
         argument = parameter.opts[0] if parameter is not None else getattr(error, "option_name", "")
         context = getattr(error, "ctx", None)
         hint = f" See `{context.command_path} --help`." if context is not None else ""
-        return Failure(error.exit_code, (error.format_message() or "Name a command.") + hint, argument)
+        said = error.format_message() or "Name a command."
+        return Failure(error.exit_code, said + ("" if said[-1] in ".?!)" else ".") + hint, argument)
     return failure_of(error)

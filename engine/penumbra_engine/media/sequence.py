@@ -104,7 +104,7 @@ class Sequence:
         missing = self.missing(frames)
         if missing:
             raise InputError(
-                f"{self.argument} {self}: no file for frame {format_frames(missing)} "
+                f"{self.argument} {self}: no file for frame{'s' * (len(missing) > 1)} {format_frames(missing)} "
                 f"(expected {self.path(missing[0]).name}); files {format_frames(self.frames())} exist",
                 self.argument,
             )
