@@ -87,3 +87,33 @@ def test_a_picture_of_any_size_is_looked_at_in_whole_cells(size: tuple[int, int]
     network, seen = Same(), torch.rand(1, *size, generator=torch.Generator().manual_seed(1))
     assert torch.equal(predict.in_bands(network, seen), seen)
     assert all(height % 16 == width % 16 == 0 for height, width in network.sizes)
+
+
+def mattes_of(doubt: list[float], *there: list[int]) -> predict.Mattes:
+    """Mattes of some objects, each on the frames it is there."""
+    stack = np.zeros((len(doubt), len(there), 4, 4), np.float32)
+    for k, frames in enumerate(there):
+        stack[frames, k, 1] = 1
+    return predict.Mattes("key", cast(Any, stack), cast(Any, None), np.array(doubt))
+
+
+@pytest.mark.parametrize(
+    "doubt, keyed, asked",
+    [
+        ([0.9, 0.1, 0.3, 0.2, 0.9], [0, 4], 2),
+        ([0, 0.2, 0.1, 0, 0], [0, 4], 1),
+        ([0.0] * 5, [0, 4], 2),
+        ([0.0] * 5, [1], 4),
+        ([0.0, 0.0], [0, 1], None),
+    ],
+)
+def test_the_frame_to_key_next_is_the_least_sure_or_the_farthest(
+    doubt: list[float], keyed: list[int], asked: int | None
+) -> None:
+    assert mattes_of(doubt).least_sure(keyed) == asked
+
+
+def test_an_object_that_was_found_nowhere_but_where_it_is_keyed_is_lost() -> None:
+    keyed = {"fox": [0, 3], "hare": [0], "owl": [0, 1, 2, 3]}
+    keyframes = cast(Any, SimpleNamespace(names=tuple(keyed), frames=keyed.__getitem__))
+    assert mattes_of([0.0] * 4, [0, 3], [0, 2], [0, 1, 2, 3]).lost(keyframes) == ["fox"]

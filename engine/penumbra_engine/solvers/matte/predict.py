@@ -11,6 +11,7 @@ from torch import nn
 from penumbra_engine.cache import Stack, Store
 from penumbra_engine.imaging.morphology import sure_parts
 from penumbra_engine.media import Shot
+from penumbra_engine.solvers.keyframes import Keyframes
 from penumbra_engine.solvers.matte.scene import Scene
 from penumbra_engine.solvers.matte.train import Learned
 from penumbra_engine.solvers.steps import Steps, code_version
@@ -36,6 +37,18 @@ class Mattes:
     mattes: Stack
     confidence: Stack
     doubt: np.ndarray
+
+    def least_sure(self, keyed: list[int]) -> int | None:
+        """The frame of most doubt that isn't keyed, of those alike the one farthest from any that is; None where all
+        are keyed."""
+        free = [index for index in range(len(self.doubt)) if index not in keyed]
+        return max(free, key=lambda t: (self.doubt[t], min(abs(t - index) for index in keyed)), default=None)
+
+    def lost(self, keyframes: Keyframes) -> list[str]:
+        """The objects of which nothing was found on any frame but those that they are keyed on."""
+        free = {name: set(range(len(self.doubt))) - set(keyframes.frames(name)) for name in keyframes.names}
+        found = ((name, (self.mattes[t][k].any() for t in free[name])) for k, name in enumerate(keyframes.names))
+        return [name for name, there in found if free[name] and not any(there)]
 
 
 def matte_frames(shot: Shot, scene: Scene, learned: Learned, store: Store) -> Steps[Mattes]:

@@ -151,12 +151,13 @@ def _learned(
     trained = yield from _trained(job, shot, plates, student, clock, store)
     scene, learned = trained.scene, trained.learned
     mattes = yield from clock.run("matte", matte_frames(shot, scene, learned, store))
-    report = {**trained.report, "next_keyframe": _next_keyframe(shot, scene, mattes.doubt)}
+    report = {**trained.report, "next_keyframe": _next_keyframe(shot, scene, mattes)}
     if not scene.background.why_not:
         joining = join(shot, plates, scene.keyframes, mattes, scene.background, store)
         mattes, shares = yield from clock.run("join", joining)
         report["background_share"] = {name: round(share, 3) for name, share in shares.items()}
-    return _Found(scene.names, mattes, job.model, learned.key, trained.stages, report, trained.warnings)
+    warnings = [*trained.warnings, *_lost(scene, mattes)]
+    return _Found(scene.names, mattes, job.model, learned.key, trained.stages, report, warnings)
 
 
 def _tuned(
@@ -178,9 +179,10 @@ def _tuned(
     report = {
         **_network(weights, through),
         **trained.report,
-        "next_keyframe": _next_keyframe(shot, scene, mattes.doubt),
+        "next_keyframe": _next_keyframe(shot, scene, mattes),
     }
-    return _Found(scene.names, mattes, weights.kind.name, learned.key, trained.stages, report, trained.warnings)
+    warnings = [*trained.warnings, *_lost(scene, mattes)]
+    return _Found(scene.names, mattes, weights.kind.name, learned.key, trained.stages, report, warnings)
 
 
 def _streamed(
@@ -243,7 +245,14 @@ def _wrong(matte: np.ndarray) -> str:
     )
 
 
-def _next_keyframe(shot: Shot, scene: Scene, doubt: np.ndarray) -> int | None:
-    """The frame whose matte would help most: that of which the network is least sure. None when all are keyed."""
-    free = np.array([index not in scene.keyed for index in range(len(doubt))])
-    return shot.frames[int(np.argmax(np.where(free, doubt, -1)))] if free.any() else None
+def _next_keyframe(shot: Shot, scene: Scene, mattes: Mattes) -> int | None:
+    """The frame whose matte would help most. None when all are keyed."""
+    index = mattes.least_sure(scene.keyed)
+    return None if index is None else shot.frames[index]
+
+
+def _lost(scene: Scene, mattes: Mattes) -> list[str]:
+    return [
+        f"{name}: nothing of it was found on any frame that isn't keyed; give more --steps, or key more frames"
+        for name in mattes.lost(scene.keyframes)
+    ]
