@@ -119,14 +119,15 @@ def test_a_cancelled_solve_goes_on_and_gives_the_same(
         assert np.array_equal(pixels(out, "ball", frame), pixels(solved[0], "ball", frame))
 
 
-def test_a_background_is_looked_for_once_where_the_camera_stands(
-    make: Callable[..., TrimapJob], tmp_path: Path
+@pytest.mark.parametrize(("frame", "twice"), [(1006, False), (1001, True)])
+def test_where_the_camera_stands_a_background_is_looked_for_once_more_from_a_keyframe_at_one_end(
+    frame: int, twice: bool, make: Callable[..., TrimapJob], tmp_path: Path
 ) -> None:
-    steps, stages = run(make(tmp_path / "out", keyed=KEYED[:1]), tmp_path / "cache"), list[str]()
+    steps, stages = run(make(tmp_path / "out", keyed=(frame,)), tmp_path / "cache"), list[str]()
     while "likeness" not in stages:  # which comes after both
         stages.append(next(steps).stage)
     steps.close()
-    assert "background" in stages and "uncover" not in stages
+    assert "background" in stages and ("uncover" in stages) == twice
 
 
 def test_motion_alone_needs_no_training(make: Callable[..., TrimapJob], tmp_path: Path) -> None:

@@ -123,7 +123,7 @@ def test_require_names_the_missing_frames_and_what_exists(tmp_path: Path) -> Non
     touch(tmp_path, *(f"a.{frame}.exr" for frame in (1001, 1002, 1005)))
     sequence = Sequence.parse(str(tmp_path / "a.####.exr"))
     sequence.require((1001, 1005))
-    with pytest.raises(InputError, match=r"frame 1003-1004 \(expected a\.1003\.exr\); files 1001-1002,1005 exist"):
+    with pytest.raises(InputError, match=r"frames 1003-1004 \(expected a\.1003\.exr\); files 1001-1002,1005 exist"):
         sequence.require(tuple(range(1001, 1006)))
 
 
