@@ -74,3 +74,9 @@ def test_where_holes_leave_no_patch_whole_it_goes_on_smoothly() -> None:
             hole[top::13, left::13] = True
     found = fill_by_example(truth, hole)
     torch.testing.assert_close(found, fill_smoothly(truth, (~hole).float()))
+
+
+def test_what_is_below_black_is_filled_with_numbers() -> None:
+    hole = with_hole(96, 128)
+    found = fill_by_example(torch.where(tiles(96, 128) < 0.1, -0.01, tiles(96, 128)), hole)
+    assert found.isfinite().all() and (found[:, hole] < 0).any()

@@ -78,7 +78,8 @@ def _light(picture: Tensor, hole: np.ndarray, examples: np.ndarray) -> Tensor:
     beside = rim + examples[:, *nearest] - nearest
     inside = ((beside >= 0) & (beside < np.array(hole.shape)[:, None])).all(0)
     rim, beside = rim[:, inside], beside[:, inside]
-    lighter = ((picture[:, *rim] + _BLACK) / (picture[:, *beside] + _BLACK)).clamp(min=1e-6).log()
+    lit = picture.clamp(min=0) + _BLACK
+    lighter = (lit[:, *rim] / lit[:, *beside]).log()
     ratio, told = torch.zeros_like(picture), torch.zeros(hole.shape)
     ratio[:, *rim] = lighter.clamp(-_MOST_LIGHT, _MOST_LIGHT)
     told[*rim] = torch.from_numpy(~hole[*beside]).float()
